@@ -1,0 +1,144 @@
+"""From the name of a part in params.yaml to the object that it stands for.
+
+A catalogue is a table, written out as a literal where the parts of its kind
+live. Nothing outside the table can be built, so a name from a file never
+imports or runs anything else.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from rehear.errors import ParamsError, suggest
+
+Spec = str | Mapping[str, Any]
+PLACEMENT = frozenset({"name", "order", "splits", "online"})
+
+
+def name_of(spec: Spec) -> str:
+    """Return the name in a part such as ``{name: log_mel, n_mels: 64}``."""
+    return spec if isinstance(spec, str) else str(spec["name"])
+
+
+def arguments_of(spec: Spec) -> dict[str, Any]:
+    """Return the arguments of a part, without its name and placement."""
+    if isinstance(spec, str):
+        return {}
+    return {key: value for key, value in spec.items() if key not in PLACEMENT}
+
+
+class Catalogue:
+    """The parts of one kind, by name.
+
+    Args:
+        kind: what the parts are, in the singular, for messages: ``"transform"``
+        table: name → ``"package.module:Attribute"``, imported when first used
+    """
+
+    def __init__(self, kind: str, table: Mapping[str, str]) -> None:
+        self.kind = kind
+        self._table: dict[str, str | Callable[..., Any]] = dict(table)
+
+    def add(self, name: str, part: Callable[..., Any]) -> None:
+        """Add a study's own part.
+
+        Raises:
+            ParamsError: if the name is taken
+        """
+        if self._table.get(name, part) is not part:
+            raise ParamsError(
+                f"{self.kind} '{name}' exists already; give your own part in "
+                "parts.py another name"
+            )
+        self._table[name] = part
+
+    def names(self) -> list[str]:
+        """Return all names, sorted."""
+        return sorted(self._table)
+
+    def get(self, name: str) -> Callable[..., Any]:
+        """Return the class or function behind ``name``.
+
+        Raises:
+            ParamsError: if there is no such part
+        """
+        entry = self._table.get(name)
+        if entry is None:
+            raise ParamsError(
+                f"unknown {self.kind} '{name}'.{suggest(name, self._table)} "
+                f"Known: {', '.join(self.names())}"
+            )
+        if isinstance(entry, str):
+            module, attribute = entry.split(":")
+            # The string is a literal of this package, never one from a file.
+            loaded = importlib.import_module(module)  # noqa: TID251
+            entry = self._table[name] = getattr(loaded, attribute)
+        return entry
+
+    def signature(self, name: str) -> Mapping[str, inspect.Parameter]:
+        """Return the parameters of the part called ``name``."""
+        return inspect.signature(self.get(name)).parameters
+
+    def check(self, spec: Spec, *, given: Collection[str] = ()) -> None:
+        """Check a part's name and arguments without building it.
+
+        Args:
+            spec: the part as it stands in params.yaml
+            given: names of arguments that the program supplies
+
+        Raises:
+            ParamsError: unknown name, unknown argument, or an argument that
+                the program supplies
+        """
+        name = name_of(spec)
+        parameters = self.signature(name)
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        settable = [key for key in _named(parameters) if key not in given]
+        for argument in arguments_of(spec):
+            if argument in given:
+                raise ParamsError(
+                    f"{self.kind} '{name}': '{argument}' is set by the program; "
+                    "remove it"
+                )
+            if argument not in settable and not open_ended:
+                raise ParamsError(
+                    f"{self.kind} '{name}' has no argument '{argument}'."
+                    f"{suggest(argument, settable)} It takes: "
+                    f"{', '.join(settable) or 'none'}"
+                )
+
+    def build(self, spec: Spec, **given: Any) -> Any:
+        """Build a part.
+
+        Args:
+            spec: the part as it stands in params.yaml
+            given: what the program supplies; only what the part asks for in
+                its signature is passed
+
+        Raises:
+            ParamsError: as ``check``, or if the part refuses its arguments
+        """
+        self.check(spec, given=given)
+        name = name_of(spec)
+        parameters = self.signature(name)
+        asked = {key: value for key, value in given.items() if key in parameters}
+        try:
+            return self.get(name)(**arguments_of(spec), **asked)
+        except (TypeError, ValueError) as error:
+            raise ParamsError(f"{self.kind} '{name}': {error}") from error
+
+    def resolve(self, spec: Spec, *, given: Collection[str] = ()) -> dict[str, Any]:
+        """Return the part with every argument written out, defaults included."""
+        placement = {} if isinstance(spec, str) else dict(spec)
+        defaults = {
+            key: parameter.default
+            for key, parameter in self.signature(name_of(spec)).items()
+            if parameter.default is not parameter.empty and key not in given
+        }
+        return {"name": name_of(spec), **defaults, **placement}
+
+
+def _named(parameters: Mapping[str, inspect.Parameter]) -> Iterable[str]:
+    variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return (key for key, p in parameters.items() if p.kind not in variadic)

@@ -1,0 +1,52 @@
+"""Every error that a user can mend.
+
+The tree::
+
+    RehearError
+    ├── ParamsError     params.yaml: a key, a value, a part's name or argument
+    ├── DataError       a manifest, a data set, a download, a feature store
+    │   └── AudioError  one recording that cannot be used
+    ├── ModelError      a model, a checkpoint, weights that do not fit
+    └── StageError      the pipeline: workspace, git, DVC, an interrupted stage
+
+Their text is one line that says what is wrong, where, what was expected and
+what to do. The command line prints it without a traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class RehearError(Exception):
+    """An error with a cause that the user can mend."""
+
+
+class ParamsError(RehearError):
+    """A key, value, part or argument in ``params.yaml`` is not usable."""
+
+
+class DataError(RehearError):
+    """A data set, manifest, download or feature store is not usable."""
+
+
+class AudioError(DataError):
+    """A recording cannot be read, or holds nothing that can be used."""
+
+
+class ModelError(RehearError):
+    """A model or checkpoint cannot be built, loaded or trained."""
+
+
+class StageError(RehearError):
+    """A stage cannot run in this workspace as it is."""
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for a likely misspelling, else ``""``.
+
+    Example:
+        >>> suggest("log_mell", ["log_mel", "mono"])
+        " Did you mean 'log_mel'?"
+    """
+    close = difflib.get_close_matches(str(word), list(known), n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""
