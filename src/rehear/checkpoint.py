@@ -1,0 +1,85 @@
+"""Models on disk: safetensors for numbers, JSON for everything else.
+
+Nothing is ever unpickled, so that loading somebody's model cannot run code.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rehear import atomic
+from rehear.errors import ModelError
+from rehear.models import MODELS
+
+WEIGHTS = "weights.safetensors"
+CONFIG = "config.json"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors; equal tensors give equal bytes."""
+    from safetensors.numpy import save
+
+    arrays = {
+        name: np.ascontiguousarray(tensor.detach().cpu().numpy())
+        for name, tensor in tensors.items()
+    }
+    with atomic.file(path) as stream:
+        stream.write(save(arrays))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read tensors.
+
+    Raises:
+        ModelError: if the file is missing or damaged
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"{path} does not exist; train the model first") from None
+    except SafetensorError as error:
+        raise ModelError(
+            f"{path} is damaged ({error}); delete it and train again"
+        ) from None
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def save(folder: Path, state: Mapping[str, Tensor], config: dict[str, Any]) -> None:
+    """Write a model's weights and configuration into ``folder``."""
+    write_tensors(folder / WEIGHTS, state)
+    atomic.write_json(folder / CONFIG, config)
+
+
+def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Rebuild a trained model, in evaluation mode, and its configuration.
+
+    Raises:
+        ModelError: if a file is missing or damaged, or the weights do not fit
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{folder} holds no model; run `rehear train` first") from None
+    model = MODELS.build(
+        config["model"],
+        num_outputs=len(config["task"]["labels"]),
+        input_shape=tuple(config["input_shape"]),
+    )
+    try:
+        model.load_state_dict(read_tensors(folder / WEIGHTS), strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"{folder / WEIGHTS} does not fit the model in {CONFIG}: {reason}; "
+            "train again"
+        ) from None
+    model.eval()
+    return model, config
