@@ -1,0 +1,266 @@
+"""Recordings in and out. No other module opens audio."""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from rehear import atomic, riff
+from rehear.archives import SEPARATOR, Source, locate
+from rehear.errors import AudioError
+from rehear.resampling import resample
+
+__all__ = ["Facts", "encode_mp3", "facts", "read", "resample", "write"]
+
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+# What libsndfile cannot decode, and ffmpeg can.
+_FOREIGN = frozenset(
+    {"m4a", "mp4", "aac", "wma", "webm", "mkv", "mov", "amr", "3gp", "ac3", "ape"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a recording without decoding it.
+
+    Attributes:
+        sample_rate: in Hz
+        channels: number of channels
+        samples: of each channel
+    """
+
+    sample_rate: int
+    channels: int
+    samples: int
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.samples / self.sample_rate
+
+
+def read(
+    path: os.PathLike[str] | str, start: float | None = None, end: float | None = None
+) -> tuple[np.ndarray, int]:
+    """Read a recording or a part of it.
+
+    Everything that libsndfile decodes is read: WAV, FLAC, Ogg Vorbis and Opus,
+    MP3, AIFF, AU, CAF … A part of an uncompressed or lossless file is found by
+    seeking, so that its cost does not depend on the length of the recording.
+
+    Args:
+        path: a file, or ``archive.tar::member``, ``archive.zip::member``
+        start: beginning in seconds; rounded to the nearest sample
+        end: end in seconds; an end after the recording's end means the latter,
+            since tables of annotations round up
+
+    Returns:
+        The waveform ``(channels, samples)``, float32, full scale ±1 (files of
+        floating-point numbers may exceed it), and the sample rate in Hz.
+
+    Raises:
+        AudioError: if there is no such file, it is no audio, is damaged or
+            truncated, holds no samples or some that are not finite, or if the
+            part lies outside it; the text names file and reason
+    """
+    source = locate(path)
+    head = _head(source)
+    wav = riff.header(source, head)
+    if wav is not None and wav.is_plain:
+        first, last = _part(source, wav.samples, wav.sample_rate, start, end)
+        width = 2 * wav.channels
+        data = source.read(wav.data + first * width, (last - first) * width)
+        pcm = np.frombuffer(data, "<i2").reshape(-1, wav.channels).T
+        return np.ascontiguousarray(pcm, np.float32) / np.float32(
+            32768
+        ), wav.sample_rate
+    waveform, rate = _decode(source, start, end)
+    if not np.isfinite(waveform).all():
+        bad = int(waveform.size - np.isfinite(waveform).sum())
+        raise AudioError(
+            f"{source.name}: {bad} of {waveform.size} samples are NaN or infinite; "
+            "export the recording again, or skip it"
+        )
+    return waveform, rate
+
+
+def facts(path: os.PathLike[str] | str) -> Facts:
+    """Return rate, channels and length of a recording, from its header.
+
+    MP3 inside a WAV container is decoded, because its header counts padding.
+
+    Raises:
+        AudioError: as ``read``; damage in the samples is found by ``read`` only
+    """
+    source = locate(path)
+    wav = riff.header(source, _head(source))
+    if wav is not None and wav.is_plain:
+        _part(source, wav.samples, wav.sample_rate, None, None)
+        return Facts(wav.sample_rate, wav.channels, wav.samples)
+    with _opened(source) as stream:
+        samples = stream.frames
+        if _counts_padding(stream):
+            samples = len(_frames(source, stream, 0, samples))
+        _part(source, samples, stream.samplerate, None, None)
+        return Facts(stream.samplerate, stream.channels, samples)
+
+
+def write(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
+    """Write a recording in the format that the file's ending names.
+
+    Samples beyond full scale are clipped. Formats without loss (WAV, FLAC,
+    AIFF …) get 16 bits; what ``read`` gives of a 16-bit file is written back
+    unchanged.
+
+    Args:
+        path: with an ending that libsndfile knows
+        waveform: ``(channels, samples)``
+        sample_rate: in Hz
+
+    Raises:
+        AudioError: if the ending is not known or the format refuses the rate or
+            the number of channels
+    """
+    import soundfile
+
+    kind = path.suffix.lstrip(".").upper()
+    kind = {"OPUS": "OGG", "OGA": "OGG", "AIF": "AIFF"}.get(kind, kind)
+    subtype = "OPUS" if path.suffix.lower() == ".opus" else None
+    lossless = kind not in ("OGG", "MP3")
+    # libsndfile writes floats times 32767 and reads them divided by 32768.
+    scaled = np.clip(np.rint(np.asarray(waveform) * 32768.0), -32768, 32767)
+    frames = scaled.astype(np.int16).T if lossless else np.asarray(waveform).T
+    try:
+        with atomic.file(path) as stream:
+            soundfile.write(stream, frames, sample_rate, format=kind, subtype=subtype)
+    except (soundfile.LibsndfileError, ValueError, TypeError) as error:
+        raise AudioError(
+            f"{path}: cannot be written with {frames.shape[1]} channels at "
+            f"{sample_rate} Hz: {error}; use .wav or .flac"
+        ) from None
+
+
+def encode_mp3(waveform: np.ndarray, sample_rate: int) -> bytes:
+    """Return a waveform as MP3, for players in web pages.
+
+    Channels beyond two are averaged. A rate that MP3 lacks is raised to the
+    next one that it has, or lowered to 48 kHz.
+
+    Args:
+        waveform: ``(channels, samples)``
+        sample_rate: in Hz
+    """
+    import soundfile
+
+    if len(waveform) > 2:
+        waveform = waveform.mean(axis=0, keepdims=True, dtype=np.float32)
+    rate = next((r for r in MP3_RATES if r >= sample_rate), MP3_RATES[-1])
+    waveform = resample(np.asarray(waveform, np.float32), sample_rate, rate)
+    stream = io.BytesIO()
+    soundfile.write(stream, np.clip(waveform.T, -1, 1), rate, format="MP3")
+    return stream.getvalue()
+
+
+def _head(source: Source) -> bytes:
+    if source.size == 0:
+        raise AudioError(f"{source.name}: the file is empty (0 bytes); fetch it again")
+    return source.read(0, riff.HEAD)
+
+
+def _part(
+    source: Source, samples: int, rate: int, start: float | None, end: float | None
+) -> tuple[int, int]:
+    """Return the first sample and the one after the last."""
+    if samples < 1 or rate < 1:
+        raise AudioError(
+            f"{source.name}: holds no samples, only a header; remove it, or skip it"
+        )
+    first = 0 if start is None else round(start * rate)
+    last = samples if end is None else min(samples, round(end * rate))
+    if first < 0 or first >= samples:
+        raise AudioError(
+            f"{source.name}: start {start:g} s lies outside its "
+            f"{samples / rate:.3f} s; correct the manifest"
+        )
+    if last <= first:
+        raise AudioError(
+            f"{source.name}: start {start or 0:g} s and end {end:g} s leave no "
+            "samples; correct the manifest"
+        )
+    return first, last
+
+
+@contextlib.contextmanager
+def _opened(source: Source) -> Iterator[Any]:
+    import soundfile
+
+    inside = source.data is not None or SEPARATOR in source.name
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(source.stream()) if inside else source.file
+        try:
+            stream = stack.enter_context(soundfile.SoundFile(file))
+        except soundfile.LibsndfileError as error:
+            _refuse(source, error)
+        yield stream
+
+
+def _decode(
+    source: Source, start: float | None, end: float | None
+) -> tuple[np.ndarray, int]:
+    with _opened(source) as stream:
+        rate = stream.samplerate
+        first, last = _part(source, stream.frames, rate, start, end)
+        lossy = stream.subtype in ("VORBIS", "OPUS") or "MPEG" in stream.subtype
+        if first and not lossy:
+            stream.seek(first)
+            frames = _frames(source, stream, 0, last - first)
+        else:
+            # After a seek, lossy decoders give other samples for a while: they
+            # lack the frames before. Decoding from the beginning is exact.
+            frames = _frames(source, stream, first, last)
+        if len(frames) == 0:
+            _part(source, 0, rate, start, end)
+        return np.ascontiguousarray(frames.T), rate
+
+
+def _counts_padding(stream: Any) -> bool:
+    return "MPEG" in stream.subtype and stream.format != "MP3"
+
+
+def _frames(source: Source, stream: Any, first: int, last: int) -> np.ndarray:
+    import soundfile
+
+    try:
+        frames = stream.read(last, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        _refuse(source, error)
+    if len(frames) < last and "MPEG" not in stream.subtype:
+        raise AudioError(
+            f"{source.name}: truncated: {len(frames)} of {last} samples could be "
+            "decoded; fetch it again, or skip it"
+        )
+    return frames[first:]
+
+
+def _refuse(source: Source, error: Exception) -> NoReturn:
+    name = source.name.rpartition(SEPARATOR)[2]
+    ending = name.rpartition(".")[2].lower()
+    if ending in _FOREIGN:
+        target = Path(name).with_suffix(".flac").name
+        raise AudioError(
+            f"{source.name}: libsndfile does not decode .{ending}; convert it with "
+            f"`ffmpeg -i {Path(name).name} {target}`"
+        ) from None
+    text = str(error).strip().rstrip(".")
+    # The decoder's own words where it has some; "File does not exist" is what
+    # it says of an MP3 file without frames.
+    words = "no audio" if "does not exist" in text else text.rpartition(": ")[2]
+    raise AudioError(
+        f"{source.name}: damaged, or not audio that can be decoded ({words}); fetch "
+        "it again, convert it with ffmpeg, or skip it"
+    ) from None
