@@ -40,13 +40,18 @@ class Catalogue:
         self.kind = kind
         self._table: dict[str, str | Callable[..., Any]] = dict(table)
 
-    def add(self, name: str, part: Callable[..., Any]) -> None:
+    def add(self, name: str, part: Callable[..., Any] | str) -> None:
         """Add a study's own part.
+
+        Args:
+            name: as it will stand in params.yaml
+            part: the class or function, or ``"package.module:Attribute"``,
+                which is imported when it is first used
 
         Raises:
             ParamsError: if the name is taken
         """
-        if self._table.get(name, part) is not part:
+        if self._table.get(name, part) != part:
             raise ParamsError(
                 f"{self.kind} '{name}' exists already; give your own part in "
                 "parts.py another name"

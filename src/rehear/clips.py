@@ -92,6 +92,12 @@ class ClipSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one clip's features in a batch."""
+        first = self.features(0, np.arange(1))
+        return first.shape[1:]
+
     def order(self, epoch: int, *, shuffle: bool) -> np.ndarray:
         """Return the positions of all clips in the order of this epoch."""
         if not shuffle:
@@ -148,15 +154,18 @@ class ClipSet:
     def _from_workers(
         self, jobs: list[tuple[int, int, np.ndarray]], workers: int
     ) -> Iterator[Batch]:
+        import torch
         from torch.utils.data import DataLoader
 
         # The jobs are the sampler: a worker gets (epoch, number, positions),
         # and needs no state of its own.
+        # A generator of its own: the loader draws a number that nothing here uses.
         loader: Any = DataLoader(
             _Jobs(self),  # type: ignore[arg-type]
-            sampler=jobs,  # type: ignore[arg-type]
+            sampler=jobs,
             batch_size=None,
             num_workers=min(workers, len(jobs)),
+            generator=torch.Generator(),
         )
         return iter(loader)
 

@@ -1,4 +1,4 @@
-"""Losses: ``(logits, targets) → scalar``, the mean over a batch."""
+"""Losses of classes and tags."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rehear.catalogue import Catalogue
 from rehear.errors import ParamsError
 
 
@@ -64,53 +63,6 @@ class BinaryCrossEntropy(nn.Module):
             targets,
             weight=self.weight,  # type: ignore[arg-type]
         )
-
-
-class MSE(nn.Module):
-    """Mean squared error of standardised targets.
-
-    Shape:
-        logits and targets ``(batch, targets)``
-    """
-
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return functional.mse_loss(logits.float(), targets)
-
-
-class CCC(nn.Module):
-    """One minus the concordance correlation coefficient over the batch.
-
-    Source: Lin, "A concordance correlation coefficient to evaluate
-    reproducibility", Biometrics 45, 1989; as a loss in Weninger et al.,
-    "Discriminatively trained recurrent neural networks for continuous
-    dimensional emotion recognition from audio", IJCAI 2016.
-
-    Shape:
-        logits and targets ``(batch, targets)``
-    """
-
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        predicted = logits.float()
-        mean_p, mean_t = predicted.mean(dim=0), targets.mean(dim=0)
-        covariance = ((predicted - mean_p) * (targets - mean_t)).mean(dim=0)
-        spread = (
-            predicted.var(dim=0, unbiased=False)
-            + targets.var(dim=0, unbiased=False)
-            + (mean_p - mean_t).square()
-        )
-        # A batch of one clip has no spread; its loss is then 1, without gradient.
-        return (1 - 2 * covariance / spread.clamp_min(1e-12)).mean()
-
-
-LOSSES = Catalogue(
-    "loss",
-    {
-        "cross_entropy": "rehear.losses:CrossEntropy",
-        "binary_cross_entropy": "rehear.losses:BinaryCrossEntropy",
-        "mse": "rehear.losses:MSE",
-        "ccc": "rehear.losses:CCC",
-    },
-)
 
 
 def _inverse(counts: Sequence[int]) -> Tensor:

@@ -1,0 +1,5 @@
+"""``python -m rehear``."""
+
+from rehear.cli import script
+
+script()

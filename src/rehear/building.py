@@ -1,0 +1,181 @@
+"""From params.yaml to the objects of a run. It knows no paths."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rehear import tasks
+from rehear.augmentations import AUGMENTATIONS
+from rehear.clips import ClipSet, Step
+from rehear.errors import DataError
+from rehear.manifest import Clip, Manifest
+from rehear.models import GIVEN, MODELS
+from rehear.params import Params, Part, Train
+from rehear.transforms import TRANSFORMS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rehear.store import Store
+
+
+@dataclass(frozen=True)
+class Online:
+    """A transform that runs while training, and where it stands.
+
+    Attributes:
+        spec: as in params.yaml
+        apply: the transform
+    """
+
+    spec: Mapping[str, Any]
+    apply: Any
+
+    def record(self) -> dict[str, Any]:
+        """Return what ``restore_online`` needs, as JSON."""
+        state = self.apply.state() if getattr(self.apply, "learns", False) else {}
+        return {"spec": dict(self.spec), "state": state}
+
+
+def build_online(specs: Iterable[Mapping[str, Any]], sample_rate: int) -> list[Online]:
+    """Build the transforms marked ``online: true``."""
+    return [
+        Online(spec, TRANSFORMS.build(spec, sample_rate=sample_rate))
+        for spec in specs
+        if spec.get("online")
+    ]
+
+
+def restore_online(
+    records: Iterable[Mapping[str, Any]], sample_rate: int
+) -> list[Online]:
+    """Rebuild online transforms, with what they learnt, from a model's record."""
+    restored = []
+    for record in records:
+        (online,) = build_online([record["spec"]], sample_rate)
+        if record["state"]:
+            online.apply.restore(record["state"])
+        restored.append(online)
+    return restored
+
+
+def learn_online(online: Sequence[Online], store: "Store", rows: Sequence[int]) -> None:
+    """Let transforms take their statistics from the training clips."""
+    for number, entry in enumerate(online):
+        if getattr(entry.apply, "learns", False):
+            before = [earlier.apply for earlier in online[:number]]
+            entry.apply.learn(_through(store[row], before) for row in rows)
+
+
+def _through(x: np.ndarray, parts: Iterable[Callable[..., np.ndarray]]) -> np.ndarray:
+    for part in parts:
+        x = part(x)
+    return x
+
+
+def arrange(
+    online: Sequence[Online], augment: Sequence[Part], *, split: str
+) -> tuple[list[Step], list[Any]]:
+    """Put online transforms and augmentations of a split in their order.
+
+    The order is that of the lists, transforms first; an ``order`` number (0
+    where there is none) moves a part, and ``splits`` limits it to some splits.
+    Augmentations are for the training split, unless ``splits`` says otherwise.
+
+    Returns:
+        Steps of one clip, and mixes of a batch.
+    """
+    steps = [
+        (entry.spec.get("order", 0), Step(entry.apply, entry.spec["name"]))
+        for entry in online
+        if split in entry.spec.get("splits", (split,))
+    ]
+    mixes: list[Any] = []
+    for spec in augment:
+        part = AUGMENTATIONS.build(spec)
+        if split not in spec.get("splits", ("train",)):
+            continue
+        if getattr(part, "batch", False):
+            mixes.append(part)
+        else:
+            steps.append((spec.get("order", 0), Step(part, spec["name"], draws=True)))
+    ordered = sorted(steps, key=lambda entry: entry[0])
+    return [step for _, step in ordered], mixes
+
+
+def of_split(manifest: Manifest, store: "Store", split: str) -> list[tuple[int, Clip]]:
+    """Return row in the store and clip, for the clips of a split.
+
+    Clips whose features could not be made are left out, as preprocess said.
+
+    Raises:
+        DataError: if no clip is left
+    """
+    rows = {clip: row for row, clip in enumerate(store.ids)}
+    found = [
+        (rows[clip.clip], clip)
+        for clip in manifest
+        if clip.split == split and clip.clip in rows
+    ]
+    if not found:
+        raise DataError(
+            f"no clip is in the split '{split}'; give it some in the data set, or let "
+            "fetch.split draw it"
+        )
+    return found
+
+
+def task_of(params: Params, manifest: Manifest) -> tasks.Task:
+    """Let the task learn from the training split."""
+    train = tuple(clip for clip in manifest if clip.split == "train")
+    return tasks.learn(params.task, replace(manifest, clips=train))
+
+
+def clip_set(
+    store: "Store",
+    found: Sequence[tuple[int, Clip]],
+    task: tasks.Task,
+    *,
+    steps: Sequence[Step] = (),
+    mixes: Sequence[Any] = (),
+    seed: int = 0,
+) -> ClipSet:
+    """Return the clips of a split with their targets."""
+    return ClipSet(
+        store,
+        [row for row, _ in found],
+        np.stack([task.encode(clip) for _, clip in found]),
+        steps=steps,
+        mixes=mixes,
+        spread=task.spread,
+        seed=seed,
+    )
+
+
+def build_model(
+    spec: Mapping[str, Any], task: tasks.Task, shape: Sequence[int], *, seed: int
+) -> "nn.Module":
+    """Build a model; its first weights are drawn from a key of the seed."""
+    from rehear.training import seed_torch
+
+    seed_torch(seed, "initialise")
+    return MODELS.build(
+        spec, num_outputs=len(task.labels), input_shape=tuple(int(n) for n in shape)
+    )
+
+
+def resolved_model(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the model's part with every argument written out."""
+    return MODELS.resolve(spec, given=GIVEN)
+
+
+def build_loss(settings: Train, task: tasks.Task, targets: np.ndarray) -> "nn.Module":
+    """Build the loss; ``targets`` of the training split give label counts."""
+    from rehear.losses import LOSSES
+
+    counts: list[int] = []
+    if task.name != "regression":
+        counts = [int(n) for n in task.spread(targets).sum(axis=0)]
+    return LOSSES.build(settings.loss or Part(name=task.loss), counts=counts, task=task)

@@ -1,0 +1,112 @@
+"""The stage ``evaluate``: model and features → predictions/<run>/."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rehear import (
+    atomic,
+    building,
+    checkpoint,
+    engine,
+    evaluation,
+    manifest,
+    metrics,
+    paths,
+    predictions,
+    splits,
+    tasks,
+    training,
+)
+from rehear.manifest import Clip, Manifest
+from rehear.params import Params, Train
+from rehear.predictions import Predictions
+from rehear.store import Store
+
+
+def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
+    """Predict the dev and test split of one run, and score the predictions.
+
+    Args:
+        params: of the study
+        study: its folder
+        seed: of the run
+        fold: of the run, or ``none``
+
+    Returns:
+        The folder of the predictions.
+
+    Raises:
+        RehearError: if the model, the features or the parameters do not fit
+    """
+    model, config = checkpoint.load(paths.model_of(study, seed, fold))
+    settings = Train(**config["train"])
+    engine.set_up(threads=settings.threads, deterministic=settings.deterministic)
+    clips = manifest.read(study / paths.MANIFEST)
+    draw = config["split"]
+    clips = splits.for_fold(clips, fold, dev=draw["dev"], seed=draw["seed"])
+    task = tasks.restore(config["task"])
+    chosen = metrics.choose(
+        params.evaluate.metrics, task=task.name, track=settings.track
+    )
+    store = Store.open(study / paths.FEATURES)
+    tables = _predict(model, config, clips, store, settings, params.evaluate.batch_size)
+    with atomic.folder(paths.predictions_of(study, seed, fold)) as folder:
+        for split, table in tables.items():
+            predictions.write(folder / f"{split}.csv", table)
+        scores = evaluation.score(
+            tables["dev"],
+            tables["test"],
+            metrics=chosen,
+            confidence=params.evaluate.confidence,
+            bootstrap=params.evaluate.bootstrap,
+        )
+        scores = {"run": config["run"], "seed": seed, "fold": fold, **scores}
+        atomic.write_json(folder / "scores.json", scores)
+        worst = evaluation.worst(tables["test"], params.evaluate.examples)
+        examples = evaluation.examples(worst, tables["test"], clips, study)
+        atomic.write_json(folder / "examples.json", examples)
+    return paths.predictions_of(study, seed, fold)
+
+
+def _predict(
+    model: Any,
+    config: dict[str, Any],
+    clips: Manifest,
+    store: Store,
+    settings: Train,
+    batch_size: int,
+) -> dict[str, Predictions]:
+    task = tasks.restore(config["task"])
+    online = building.restore_online(
+        config["online"], config["preprocess"]["sample_rate"]
+    )
+    run = engine.pick(settings.device, settings.precision)
+    model = training.place(model, run.device, settings)
+    tables = {}
+    for split in ("dev", "test"):
+        found = building.of_split(clips, store, split)
+        steps, _ = building.arrange(online, (), split=split)
+        logits = training.predict(
+            model,
+            building.clip_set(store, found, task, steps=steps),
+            batch_size=batch_size,
+            run=run,
+            settings=settings,
+        )
+        tables[split] = _table(task, [clip for _, clip in found], logits)
+    return tables
+
+
+def _table(task: tasks.Task, clips: list[Clip], logits: np.ndarray) -> Predictions:
+    scores = task.scores(logits.astype(np.float64))
+    return Predictions(
+        task=task.name,
+        labels=task.labels,
+        clips=np.array([clip.clip for clip in clips]),
+        groups=np.array([clip.group for clip in clips]),
+        targets=task.truth(clips),
+        predictions=task.decode(scores),
+        scores=scores,
+    )

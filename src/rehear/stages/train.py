@@ -1,0 +1,162 @@
+"""The stage ``train``: features → models/<run>/."""
+
+import csv
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rehear import (
+    __version__,
+    atomic,
+    building,
+    checkpoint,
+    engine,
+    manifest,
+    metrics,
+    paths,
+    splits,
+    training,
+    workspace,
+)
+from rehear.clips import ClipSet
+from rehear.params import Params, run_name
+from rehear.store import Store
+
+STATE, WHERE = "state.safetensors", "where.json"
+
+
+def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
+    """Train one run of a study.
+
+    Args:
+        params: of the study
+        study: its folder
+        seed: of this run
+        fold: that is tested, or ``none`` for the splits
+
+    Returns:
+        The folder of the model.
+
+    Raises:
+        RehearError: if the features, the parameters or the training fail
+    """
+    settings = params.train
+    engine.set_up(threads=settings.threads, deterministic=settings.deterministic)
+    clips = manifest.read(study / paths.MANIFEST)
+    store = Store.open(study / paths.FEATURES)
+    draw = params.fetch.split
+    clips = splits.for_fold(clips, fold, dev=draw.dev, seed=draw.seed)
+    task = building.task_of(params, clips)
+    found = {s: building.of_split(clips, store, s) for s in ("train", "dev")}
+    online = building.build_online(store.meta["transforms"], store.meta["sample_rate"])
+    building.learn_online(online, store, [row for row, _ in found["train"]])
+    sets = {}
+    for split, entries in found.items():
+        steps, mixes = building.arrange(online, params.augment, split=split)
+        sets[split] = building.clip_set(
+            store, entries, task, steps=steps, mixes=mixes, seed=seed
+        )
+    shape = sets["dev"].shape
+    trainer = training.Trainer(
+        building.build_model(params.model, task, shape, seed=seed),
+        building.build_loss(settings, task, sets["train"].targets),
+        task=task,
+        settings=settings,
+        metrics=metrics.choose((), task=task.name, track=settings.track),
+        seed=seed,
+    )
+    truth = task.truth([clip for _, clip in found["dev"]])
+    kept = workspace.checkpoint_root(study) / _fingerprint(
+        params, study, seed=seed, fold=fold
+    )
+    _fit(trainer, sets["train"], sets["dev"], truth, kept)
+    config = _config(params, store, seed=seed, fold=fold)
+    config["task"], config["online"] = task.state(), [o.record() for o in online]
+    config["input_shape"] = list(shape)
+    config["clips"] = {split: len(entries) for split, entries in found.items()}
+    target = paths.model_of(study, seed, fold)
+    _write(target, trainer, config)
+    shutil.rmtree(kept, ignore_errors=True)
+    return target
+
+
+def _fit(
+    trainer: training.Trainer, train: ClipSet, dev: ClipSet, truth: Any, kept: Path
+) -> None:
+    from tqdm import tqdm
+
+    def save(tensors: Mapping[str, Any], where: dict[str, Any]) -> None:
+        with atomic.folder(kept) as folder:
+            checkpoint.write_tensors(folder / STATE, tensors)
+            atomic.write_json(folder / WHERE, where)
+
+    def report(now: training.Progress) -> None:
+        bar.update(now.epoch - bar.n)
+        best = "–" if now.best is None else f"{now.best:.3f}"
+        loss = now.history[-1]["train_loss"]
+        bar.set_postfix_str(f"loss {loss:.3f}, best dev {trainer.track} {best}")
+
+    resume = None
+    if (kept / WHERE).exists():
+        where = json.loads((kept / WHERE).read_text(encoding="utf-8"))
+        resume = (checkpoint.read_tensors(kept / STATE), where)
+    total = trainer.settings.epochs
+    with tqdm(total=total, desc="train", unit="epoch", disable=None) as bar:
+        trainer.fit(train, dev, truth=truth, resume=resume, save=save, report=report)
+
+
+def _write(target: Path, trainer: training.Trainer, config: dict[str, Any]) -> None:
+    if not trainer.engine.is_main_process:
+        return
+    now = trainer.progress
+    config["track"] = trainer.track
+    config["best"] = {"epoch": now.best_epoch or None, trainer.track: now.best}
+    config["parameters"] = sum(p.numel() for p in trainer.model.parameters())
+    with atomic.folder(target) as folder:
+        checkpoint.save(folder, trainer.final_state(), config)
+        with atomic.file(folder / paths.HISTORY, "w") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow([*now.history[0], "best"])
+            for row in now.history:
+                best = int(row["epoch"] == now.best_epoch)
+                cells = ("" if value is None else value for value in row.values())
+                writer.writerow([*cells, best])
+
+
+def _config(params: Params, store: Store, *, seed: int, fold: str) -> dict[str, Any]:
+    """Return the resolved configuration of a run, defaults written out."""
+    return {
+        "rehear": __version__,
+        "run": run_name(seed, fold),
+        "seed": seed,
+        "fold": fold,
+        "split": asdict(params.fetch.split),
+        "model": building.resolved_model(params.model),
+        "preprocess": {
+            "sample_rate": store.meta["sample_rate"],
+            "transforms": store.meta["transforms"],
+        },
+        "augment": list(params.augment),
+        "train": asdict(params.train),
+    }
+
+
+def _fingerprint(params: Params, study: Path, *, seed: int, fold: str) -> str:
+    """Return a name that changes with anything that could change the weights."""
+    import torch
+
+    digest = hashlib.sha256()
+    sections = (params.task, params.model, params.augment, asdict(params.train))
+    split = asdict(params.fetch.split)
+    facts = [*sections, split, seed, fold, torch.__version__]
+    digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
+    inputs = [study / paths.MANIFEST, study / paths.FEATURES / "meta.json"]
+    package = Path(__file__).resolve().parents[1]
+    code = [*package.rglob("*.py"), *(study / "src").rglob("*.py")]
+    for path in inputs + sorted(code):
+        digest.update(path.read_bytes())
+    return f"train-{run_name(seed, fold)}-{digest.hexdigest()[:16]}"

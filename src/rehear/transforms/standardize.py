@@ -1,0 +1,76 @@
+"""Standardisation with statistics of the training split."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from rehear.errors import ParamsError
+
+
+class Standardize:
+    """Subtract the mean and divide by the standard deviation of each feature.
+
+    Statistics come from the training split of the run alone and are stored with
+    its model, so this transform runs while training: ``online: true``. A vector
+    has statistics for each element; a spectrogram ``(channels, mels, frames)``
+    for each channel and mel band, over all frames. A feature that is constant in
+    the training split becomes 0.
+
+    Shape:
+        any, kept
+    """
+
+    learns = True
+
+    def __init__(self) -> None:
+        self.mean: np.ndarray | None = None
+        self.scale: np.ndarray | None = None
+
+    def learn(self, clips: Iterable[np.ndarray]) -> None:
+        """Take the statistics of clips, in float64, one pass."""
+        count, total, squares = 0, None, None
+        offset: np.ndarray | None = None
+        for clip in clips:
+            frames = clip.astype(np.float64)
+            frames = frames[..., None] if frames.ndim == 1 else frames
+            if offset is None:
+                offset = frames.mean(axis=-1, keepdims=True)
+                total, squares = np.zeros_like(offset), np.zeros_like(offset)
+            # An offset near the mean keeps the difference of sums exact.
+            frames = frames - offset
+            total += frames.sum(axis=-1, keepdims=True)
+            squares += np.square(frames).sum(axis=-1, keepdims=True)
+            count += frames.shape[-1]
+        if offset is None or total is None or squares is None:
+            raise ParamsError("transform 'standardize' got no training clips")
+        shift = total / count
+        variance = np.maximum(squares / count - np.square(shift), 0)
+        scale = np.where(
+            variance > 0, 1 / np.sqrt(np.where(variance > 0, variance, 1)), 0
+        )
+        vector = offset.ndim == 2 and clip.ndim == 1
+        self._set(offset + shift, scale, vector=vector)
+
+    def _set(self, mean: np.ndarray, scale: np.ndarray, *, vector: bool) -> None:
+        mean, scale = mean.astype(np.float32), scale.astype(np.float32)
+        self.mean, self.scale = (mean[:, 0], scale[:, 0]) if vector else (mean, scale)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        if self.mean is None or self.scale is None:
+            raise ParamsError(
+                "transform 'standardize' learns from the training split: write "
+                "{name: standardize, online: true}"
+            )
+        return (x - self.mean) * self.scale
+
+    def state(self) -> dict[str, Any]:
+        """Return the statistics as lists of numbers."""
+        if self.mean is None or self.scale is None:
+            return {}
+        return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take statistics that ``state`` returned."""
+        self.mean = np.array(state["mean"], dtype=np.float32)
+        self.scale = np.array(state["scale"], dtype=np.float32)
