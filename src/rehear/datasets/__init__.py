@@ -1,0 +1,14 @@
+"""Data sets, by name.
+
+To add one, write a class with ``title``, ``citation``, ``licence``, ``url``,
+``tasks``, ``needs_source`` and ``fetch``, and name it here.
+"""
+
+from rehear.catalogue import Catalogue
+
+DATASETS = Catalogue(
+    "data set",
+    {
+        "embedded": "rehear.datasets.embedded:Embedded",
+    },
+)
