@@ -1,0 +1,54 @@
+"""Transforms from waveform to waveform."""
+
+import numpy as np
+
+from rehear.transforms.chain import WAVEFORM
+
+
+class Mono:
+    """The mean of all channels.
+
+    Shape:
+        ``(channels, samples)`` to ``(1, samples)``
+    """
+
+    takes = gives = WAVEFORM
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        if len(x) == 1:
+            return x
+        return x.mean(axis=0, keepdims=True, dtype=np.float32)
+
+
+class Fit:
+    """One duration for all clips.
+
+    A shorter clip is followed by zeros. Of a longer one the middle is kept,
+    where recordings of single events usually have theirs.
+
+    Args:
+        seconds: duration afterwards
+        sample_rate: of the waveform, in Hz
+
+    Shape:
+        ``(channels, samples)`` to ``(channels, round(seconds * sample_rate))``
+
+    Raises:
+        ValueError: if not even one sample is left
+    """
+
+    takes = gives = WAVEFORM
+
+    def __init__(self, *, sample_rate: int, seconds: float = 1.0) -> None:
+        self.samples = round(seconds * sample_rate)
+        if self.samples < 1:
+            raise ValueError(f"seconds must be positive, not {seconds!r}")
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        channels, samples = x.shape
+        if samples >= self.samples:
+            first = (samples - self.samples) // 2
+            return x[:, first : first + self.samples]
+        padded = np.zeros((channels, self.samples), x.dtype)
+        padded[:, :samples] = x
+        return padded
