@@ -159,7 +159,7 @@ def _stages(options: argparse.Namespace) -> int:
     for stage in wanted:
         for keywords in _runs(stage, values, options):
             name = "-".join([stage, *map(str, keywords.values())])
-            with workspace.lock(study, name):
+            with workspace.stage_lock(study, name):
                 start = time.monotonic()
                 _module(stage)(values, study, **keywords)
                 workspace.record_run(study, name, time.monotonic() - start)
