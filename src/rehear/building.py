@@ -1,5 +1,6 @@
 """From params.yaml to the objects of a run. It knows no paths."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -28,24 +29,30 @@ class Online:
     Attributes:
         spec: as in params.yaml
         apply: the transform
+        place: its ``order``, or its place in the list of all transforms
     """
 
     spec: Mapping[str, Any]
     apply: Any
+    place: float
 
     def record(self) -> dict[str, Any]:
         """Return what ``restore_online`` needs, as JSON."""
         state = self.apply.state() if getattr(self.apply, "learns", False) else {}
-        return {"spec": dict(self.spec), "state": state}
+        return {"spec": dict(self.spec), "place": self.place, "state": state}
 
 
 def build_online(specs: Iterable[Mapping[str, Any]], sample_rate: int) -> list[Online]:
-    """Build the transforms marked ``online: true``."""
+    """Build those of all transforms that are marked ``online: true``."""
     return [
-        Online(spec, TRANSFORMS.build(spec, sample_rate=sample_rate))
-        for spec in specs
+        _online(spec, spec.get("order", place), sample_rate)
+        for place, spec in enumerate(specs)
         if spec.get("online")
     ]
+
+
+def _online(spec: Mapping[str, Any], place: float, sample_rate: int) -> Online:
+    return Online(spec, TRANSFORMS.build(spec, sample_rate=sample_rate), place)
 
 
 def restore_online(
@@ -54,10 +61,10 @@ def restore_online(
     """Rebuild online transforms, with what they learnt, from a model's record."""
     restored = []
     for record in records:
-        (online,) = build_online([record["spec"]], sample_rate)
+        entry = _online(record["spec"], record["place"], sample_rate)
         if record["state"]:
-            online.apply.restore(record["state"])
-        restored.append(online)
+            entry.apply.restore(record["state"])
+        restored.append(entry)
     return restored
 
 
@@ -80,15 +87,16 @@ def arrange(
 ) -> tuple[list[Step], list[Any]]:
     """Put online transforms and augmentations of a split in their order.
 
-    The order is that of the lists, transforms first; an ``order`` number (0
-    where there is none) moves a part, and ``splits`` limits it to some splits.
-    Augmentations are for the training split, unless ``splits`` says otherwise.
+    The order is that of the lists, transforms first. An ``order`` number moves
+    a part: transforms count from 0 in their list, so an augmentation with
+    ``order: 2.5`` stands behind the third one. ``splits`` limits a part to some
+    splits; augmentations are for the training split where it says nothing.
 
     Returns:
         Steps of one clip, and mixes of a batch.
     """
     steps = [
-        (entry.spec.get("order", 0), Step(entry.apply, entry.spec["name"]))
+        (entry.place, Step(entry.apply, entry.spec["name"]))
         for entry in online
         if split in entry.spec.get("splits", (split,))
     ]
@@ -100,7 +108,8 @@ def arrange(
         if getattr(part, "batch", False):
             mixes.append(part)
         else:
-            steps.append((spec.get("order", 0), Step(part, spec["name"], draws=True)))
+            place = spec.get("order", math.inf)
+            steps.append((place, Step(part, spec["name"], draws=True)))
     ordered = sorted(steps, key=lambda entry: entry[0])
     return [step for _, step in ordered], mixes
 

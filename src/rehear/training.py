@@ -321,6 +321,14 @@ def predict(
     return torch.cat(outputs).numpy()
 
 
+def predict_one(model: nn.Module, features: np.ndarray) -> np.ndarray:
+    """Return the raw outputs ``(outputs,)`` for the features of one clip."""
+    model.eval()
+    with torch.inference_mode():
+        outputs: Tensor = model(torch.from_numpy(features[None]))
+    return outputs[0].numpy()
+
+
 def place(model: nn.Module, device: torch.device, settings: Train) -> nn.Module:
     """Move a model to its device and memory layout."""
     if settings.channels_last:

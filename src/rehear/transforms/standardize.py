@@ -21,6 +21,7 @@ class Standardize:
         any, kept
     """
 
+    takes = gives = "any"
     learns = True
 
     def __init__(self) -> None:

@@ -1,0 +1,186 @@
+"""Everything that can be found wrong before the expensive work.
+
+``rehear check`` validates params.yaml, part by part, and sends one clip
+through the whole path, so that a mistake shows in seconds.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rehear import paths, tasks, transforms
+from rehear.catalogue import Catalogue, name_of
+from rehear.errors import ParamsError
+from rehear.params import FILE, Params, load
+
+# What the program gives to parts of each kind; see the kinds' own modules.
+GIVEN = {
+    "transform": ("sample_rate",),
+    "model": ("num_outputs", "input_shape"),
+    "loss": ("counts", "task"),
+    "optimizer": ("parameters", "lr"),
+    "scheduler": ("optimizer", "lr", "steps_per_epoch", "total_steps"),
+    "task": ("labels", "mean", "std"),
+}
+
+
+def check(study: Path) -> Iterator[str]:
+    """Check a study; yield what was found right, line by line.
+
+    Args:
+        study: its folder
+
+    Raises:
+        RehearError: at the first thing that is wrong
+    """
+    params = load(study / FILE)
+    check_parts(params)
+    yield f"{FILE}: {len(params.runs())} run(s), every part known"
+    yield from _check_pipeline(study, params)
+    yield " → ".join(dry_run(study, params))
+
+
+def check_parts(params: Params) -> None:
+    """Check names and arguments of all parts.
+
+    Raises:
+        ParamsError: at the first that does not fit; the text names its key
+    """
+    from rehear.metrics import choose
+
+    for key, catalogue, spec in _parts(params):
+        try:
+            catalogue.check(spec, given=GIVEN.get(catalogue.kind, ()))
+        except ParamsError as error:
+            raise ParamsError(f"{FILE}: {key}: {error}") from None
+    task = name_of(params.task)
+    choose(params.evaluate.metrics, task=task, track=params.train.track)
+    supported = getattr(_dataset(params), "tasks", (task,))
+    if task not in supported:
+        raise ParamsError(
+            f"{FILE}: data set '{params.dataset['name']}' is for "
+            f"{' or '.join(supported)}, but task is {task}"
+        )
+
+
+def _dataset(params: Params) -> Any:
+    from rehear.datasets import DATASETS
+
+    return DATASETS.get(params.dataset["name"])
+
+
+def _parts(params: Params) -> Iterator[tuple[str, Catalogue, Mapping[str, Any]]]:
+    from rehear.augmentations import AUGMENTATIONS
+    from rehear.datasets import DATASETS
+    from rehear.losses import LOSSES
+    from rehear.models import MODELS
+    from rehear.optim import OPTIMIZERS, SCHEDULERS
+
+    yield "task", tasks.TASKS, params.task
+    yield "dataset", DATASETS, params.dataset
+    for index, spec in enumerate(params.preprocess.transforms):
+        yield f"preprocess.transforms.{index}", transforms.TRANSFORMS, spec
+    yield "model", MODELS, params.model
+    for index, spec in enumerate(params.augment):
+        yield f"augment.{index}", AUGMENTATIONS, spec
+    yield "train.optimizer", OPTIMIZERS, params.train.optimizer
+    if params.train.scheduler:
+        yield "train.scheduler", SCHEDULERS, params.train.scheduler
+    if params.train.loss:
+        yield "train.loss", LOSSES, params.train.loss
+
+
+def _check_pipeline(study: Path, params: Params) -> Iterator[str]:
+    """Check that dvc.yaml lists what the stages will read."""
+    if not (study / "dvc.yaml").is_file():
+        return
+    check_source(study, params)
+    yield "dvc.yaml: lists what the stages read"
+
+
+def check_source(study: Path, params: Params) -> None:
+    """Refuse own data that DVC would not watch.
+
+    Raises:
+        ParamsError: if ``dvc.yaml`` does not list ``${fetch.source}`` although
+            the data set reads it
+    """
+    from ruamel.yaml import YAML
+
+    if not getattr(_dataset(params), "needs_source", False):
+        return
+    pipeline = study / "dvc.yaml"
+    if not pipeline.is_file():
+        return
+    stages = YAML(typ="safe").load(pipeline.read_text(encoding="utf-8"))["stages"]
+    for stage in ("fetch", "preprocess"):
+        listed = stages.get(stage, {}).get("deps", [])
+        if not {"${fetch.source}", params.fetch.source} & set(map(str, listed)):
+            raise ParamsError(
+                f"dvc.yaml: stage '{stage}' reads {params.fetch.source} but does not "
+                f"list it, so changed recordings would go unnoticed: add the line "
+                f"'- ${{fetch.source}}' to its deps"
+            )
+
+
+def dry_run(study: Path, params: Params) -> list[str]:
+    """Send one clip through the whole path.
+
+    Args:
+        study: its folder; before the stage ``fetch`` the clip is noise
+        params: of the study
+
+    Returns:
+        The shape after each part, from waveform to outputs.
+
+    Raises:
+        RehearError: if a part refuses what the part before it gives
+    """
+    from rehear import building
+    from rehear.training import predict_one
+
+    waveform, task, rate = _one_clip(study, params)
+    specs = params.preprocess.transforms
+    chain = transforms.build(transforms.offline(specs), sample_rate=rate)
+    trace = chain.trace(waveform)
+    path = [f"{name} {_shape(x)}" for name, x in trace]
+    features = trace[-1][1]
+    for entry in building.build_online(specs, rate):
+        if getattr(entry.apply, "learns", False):
+            entry.apply.learn([features, features * 0.9])
+        features = entry.apply(features)
+        path.append(f"{entry.spec['name']} {_shape(features)}")
+    model = building.build_model(params.model, task, features.shape, seed=0)
+    outputs = predict_one(model, features)
+    path += [str(params.model["name"]), f"logits {_shape(outputs)}"]
+    return path
+
+
+def _shape(x: np.ndarray) -> str:
+    return f"({', '.join(map(str, x.shape))})"
+
+
+def _one_clip(study: Path, params: Params) -> tuple[np.ndarray, tasks.Task, int]:
+    from rehear import audio, building, manifest, splits
+
+    rate = params.preprocess.sample_rate
+    if not (study / paths.MANIFEST).is_file():
+        noise = np.random.Generator(np.random.Philox(0)).standard_normal((1, rate))
+        name = name_of(params.task)
+        stand_in: dict[str, Any] = {"name": name, "labels": ["a", "b"]}
+        if name == "regression":
+            stand_in.update(mean=[0.0, 0.0], std=[1.0, 1.0])
+        return 0.1 * noise.astype(np.float32), tasks.restore(stand_in), rate
+    clips = manifest.read(study / paths.MANIFEST)
+    draw = params.fetch.split
+    fold = params.folds[0]
+    clips = splits.for_fold(clips, fold, dev=draw.dev, seed=draw.seed)
+    clip = next(iter(clips))
+    waveform, found = audio.read(study / clip.file, clip.start, clip.end)
+    return (
+        audio.resample(waveform, found, rate),
+        building.task_of(params, clips),
+        rate,
+    )
