@@ -178,10 +178,11 @@ class ClipSet:
     def _change(
         self, x: np.ndarray, steps: Sequence[Step], epoch: int, clip: str
     ) -> np.ndarray:
-        for number, step in enumerate(steps):
+        draws = 0
+        for step in steps:
             if step.draws:
-                draw = generator(self.seed, "augment", number, epoch, clip)
-                x = step.apply(x, draw)
+                draw = generator(self.seed, "augment", draws, epoch, clip)
+                x, draws = step.apply(x, draw), draws + 1
             else:
                 x = step.apply(x)
         return x
