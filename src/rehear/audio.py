@@ -50,8 +50,8 @@ def read(
     """Read a recording or a part of it.
 
     Everything that libsndfile decodes is read: WAV, FLAC, Ogg Vorbis and Opus,
-    MP3, AIFF, AU, CAF … A part of an uncompressed or lossless file is found by
-    seeking, so that its cost does not depend on the length of the recording.
+    MP3, AIFF, AU, CAF … A part is found by seeking, so that its cost hardly
+    depends on the length of the recording.
 
     Args:
         path: a file, or ``archive.tar::member``, ``archive.zip::member``
@@ -215,13 +215,11 @@ def _decode(
     with _opened(source) as stream:
         rate = stream.samplerate
         first, last = _part(source, stream.frames, rate, start, end)
-        lossy = stream.subtype in ("VORBIS", "OPUS") or "MPEG" in stream.subtype
-        if first and not lossy:
-            stream.seek(first)
-            frames = _frames(source, stream, 0, last - first)
+        # Seeking is exact for lossy formats too, but not in a container that does
+        # not know its length.
+        if _counts_padding(stream):
+            frames = _frames(source, stream, 0, last)[first:]
         else:
-            # After a seek, lossy decoders give other samples for a while: they
-            # lack the frames before. Decoding from the beginning is exact.
             frames = _frames(source, stream, first, last)
         if len(frames) == 0:
             _part(source, 0, rate, start, end)
@@ -236,15 +234,17 @@ def _frames(source: Source, stream: Any, first: int, last: int) -> np.ndarray:
     import soundfile
 
     try:
-        frames = stream.read(last, dtype="float32", always_2d=True)
+        if first:
+            stream.seek(first)
+        frames = stream.read(last - first, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         _refuse(source, error)
-    if len(frames) < last and "MPEG" not in stream.subtype:
+    if len(frames) < last - first and "MPEG" not in stream.subtype:
         raise AudioError(
-            f"{source.name}: truncated: {len(frames)} of {last} samples could be "
-            "decoded; fetch it again, or skip it"
+            f"{source.name}: truncated: {first + len(frames)} of {last} samples could "
+            "be decoded; fetch it again, or skip it"
         )
-    return frames[first:]
+    return frames
 
 
 def _refuse(source: Source, error: Exception) -> NoReturn:

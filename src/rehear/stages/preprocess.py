@@ -1,0 +1,151 @@
+"""The stage ``preprocess``: manifest and recordings → data/features/.
+
+Nothing that imports numpy is imported above ``run``: numpy's number of threads
+is fixed when it is loaded, and this stage runs one process on each core instead.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rehear import atomic, manifest, paths, workspace
+from rehear.errors import DataError
+from rehear.params import Params, Preprocess
+
+if TYPE_CHECKING:
+    from rehear.extraction import Block, Extraction
+
+_NAMED = 10
+logger = logging.getLogger(__name__)
+
+
+def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
+    """Make the features of all clips of a study.
+
+    The result does not depend on the number of processes. An interrupted run is
+    continued by the next one.
+
+    Args:
+        params: of the study
+        study: its folder
+        processes: how many work at a time; one for each core if not given
+
+    Returns:
+        The folder of the store.
+
+    Raises:
+        ParamsError: if the transforms do not fit together
+        DataError: if a clip gives no features and ``preprocess.on_error`` is
+            ``stop``, if no clip does, or if the store cannot be written
+    """
+    _single_threaded()
+    from rehear import extraction, packing, resume, transforms
+
+    started = time.monotonic()
+    settings = params.preprocess
+    rate, specs = settings.sample_rate, transforms.offline(settings.transforms)
+    chain = transforms.build(specs, sample_rate=rate)
+    described = _described(settings)
+    clips = manifest.read(study / paths.MANIFEST).clips
+    if not clips:
+        raise DataError(f"{study / paths.MANIFEST} lists no clips; run `rehear fetch`")
+    # Without online transforms: changing one of those makes no new features.
+    decisive = [rate, [transforms.TRANSFORMS.resolve(spec) for spec in specs]]
+    key = resume.fingerprint(chain, decisive, clips, root=study)
+    with resume.folder(workspace.checkpoint_root(study), key) as checkpoints:
+        plan = extraction.plan(clips, sample_rate=rate)
+        work = extraction.Extraction(clips, plan, study, rate, chain, checkpoints)
+        _extract(work, processes)
+        blocks = [work.read(number) for number in range(len(plan))]
+        _refuse_failures(work, blocks, settings)
+        with atomic.folder(study / paths.FEATURES) as folder:
+            meta = packing.assemble(work, folder, blocks, description=described)
+    _report(meta, time.monotonic() - started)
+    return study / paths.FEATURES
+
+
+def _single_threaded() -> None:
+    if "numpy" not in sys.modules:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[name] = "1"
+
+
+def _described(settings: Preprocess) -> dict[str, Any]:
+    """Return what ``meta.json`` says of the parameters, defaults written out."""
+    from rehear.transforms import TRANSFORMS, ordered
+
+    return {
+        "sample_rate": settings.sample_rate,
+        "transforms": [
+            TRANSFORMS.resolve(spec, given=("sample_rate",))
+            for spec in ordered(settings.transforms)
+        ],
+    }
+
+
+def _extract(work: "Extraction", processes: int | None) -> None:
+    """Make the blocks that are missing."""
+    from rehear import archives, forks
+
+    missing = work.missing()
+    total = len(work.clips)
+    done = total - sum(len(work.blocks[number]) for number in missing)
+    if done:
+        logger.info("preprocess: continues after %d of %d clips", done, total)
+    packed = {clip.file.partition("::")[0] for clip in work.clips if "::" in clip.file}
+    for archive in packed:
+        # Read before forking, so that processes share the index.
+        with contextlib.suppress(DataError):
+            archives.members(work.root / archive)
+    with _progress(done, total) as advance:
+        jobs = forks.each(missing, work.work, processes=processes or forks.cores())
+        for number in jobs:
+            advance(len(work.blocks[number]))
+
+
+@contextlib.contextmanager
+def _progress(done: int, total: int) -> Iterator[Callable[[int], object]]:
+    if not sys.stderr.isatty():
+        yield lambda clips: None
+        return
+    from tqdm import tqdm
+
+    # Its monitor is a thread, and forking with threads about is not safe.
+    tqdm.monitor_interval = 0
+    with tqdm(total=total, initial=done, desc="preprocess", unit="clip") as bar:
+        yield bar.update
+
+
+def _refuse_failures(
+    work: "Extraction", blocks: Sequence["Block"], settings: Preprocess
+) -> None:
+    from rehear import packing
+
+    failed, total = packing.failures(work, blocks), len(work.clips)
+    if not failed or (settings.on_error == "skip" and len(failed) < total):
+        return
+    named = "; ".join(f"{clip}: {reason}" for clip, _, reason in failed[:_NAMED])
+    more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    advice = "set preprocess.on_error to skip to leave them out, or mend them"
+    if len(failed) == total:
+        advice = "no clip is left; correct the manifest or preprocess.transforms"
+    raise DataError(
+        f"{len(failed)} of {total} clips gave no features ({advice}): {named}{more}"
+    )
+
+
+def _report(meta: dict[str, Any], seconds: float) -> None:
+    shape = meta["shape"]
+    logger.info(
+        "preprocess: %d clips, features %s, %.1f MB, in %.1f s%s",
+        meta["count"],
+        "of different shapes" if shape is None else tuple(shape),
+        sum(meta["shards"]) * 4 / 1e6,
+        seconds,
+        f"; {meta['failed']} left out, see failed.csv" if meta["failed"] else "",
+    )
