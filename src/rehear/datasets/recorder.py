@@ -52,8 +52,8 @@ class Recorder:
             number=number,
             low_cut=log_uniform(generator, 30.0, 150.0),
             high_cut=log_uniform(generator, 4500.0, 12000.0),
-            ripple=tuple(generator.normal(0.0, 3.0, size=9)),
-            self_noise=generator.uniform(-30.0, -10.0),
+            ripple=tuple(generator.normal(0.0, 3.5, size=9)),
+            self_noise=generator.uniform(-28.0, -8.0),
             sensitivity=generator.uniform(-6.0, 6.0),
         )
 
@@ -99,7 +99,7 @@ def in_room(generator: Generator, waveform: Samples, sample_rate: int) -> Sample
     tail = generator.standard_normal(size)
     tail *= 10.0 ** (-3.0 * times(size, sample_rate) / reverberation)
     wet = normalized(convolved(waveform, tail))
-    return normalized(waveform) + gain(generator.uniform(-25.0, -5.0)) * wet
+    return normalized(waveform) + gain(generator.uniform(-22.0, -3.0)) * wet
 
 
 def background(generator: Generator, samples: int, sample_rate: int) -> Samples:
@@ -141,7 +141,7 @@ def record(
     source, rest = map(normalized, filtered(heard, sample_rate, recorder.response))
     hiss = noise(generator, len(sound), sample_rate)
     rest = gain(-snr) * normalized(rest + gain(recorder.self_noise) * hiss)
-    level = gain(generator.uniform(-34.0, -20.0) + recorder.sensitivity)
+    level = gain(generator.uniform(-36.0, -18.0) + recorder.sensitivity)
     loudest = float(np.abs(source + rest).max())
     level = min(level, CEILING / loudest)
     return Recording(level * source, level * rest)
