@@ -204,3 +204,13 @@ def test_a_bare_function_is_refused_as_metric(monkeypatch):
     METRICS.add("bare", lambda p: 1.0)
     with pytest.raises(ParamsError, match="'bare' is a function; register it as"):
         choose(["bare"], task="classification")
+
+
+def test_a_weight_counts_a_clip_several_times():
+    p = fake_predictions("tagging", n=30)
+    weights = np.array([[0, 1, 2] * 10, [1] * 30])
+    repeated = p.take(np.repeat(np.arange(30), weights[0]))
+    np.testing.assert_allclose(
+        average_precisions(p, weights),
+        [average_precisions(repeated), average_precisions(p)],
+    )

@@ -23,31 +23,31 @@ def without_sums(name):
     ("task", "names"),
     [
         ("classification", ("accuracy", "uar", "f1_macro")),
-        ("tagging", ("f1_micro", "f1_macro")),
+        ("tagging", ("f1_micro", "f1_macro", "map_macro")),
         ("regression", ("ccc", "pcc", "mae", "rmse")),
     ],
 )
 def test_resampled_sums_agree_with_resampled_clips(task, names, groups):
-    p = fake_predictions(task, n=150, groups=groups)
+    p = fake_predictions(task, n=100, groups=groups)
     for name in names:
         fast = boot(p, 4000).interval(METRICS.get(name))
-        slow = boot(p, 2000).interval(without_sums(name))
+        slow = boot(p, 1500).interval(without_sums(name))
         width = slow.high - slow.low
-        assert fast.low == pytest.approx(slow.low, abs=0.1 * width), name
-        assert fast.high == pytest.approx(slow.high, abs=0.1 * width), name
+        assert fast.low == pytest.approx(slow.low, abs=0.12 * width), name
+        assert fast.high == pytest.approx(slow.high, abs=0.12 * width), name
 
 
 def test_interval_agrees_with_a_plain_scikit_learn_loop():
     p = fake_predictions(n=120, groups=0)
     draw = np.random.default_rng(7)
     values = []
-    for _ in range(1500):
+    for _ in range(800):
         rows = draw.integers(120, size=120)
         values.append(balanced_accuracy_score(p.targets[rows], p.predictions[rows]))
     low, high = np.quantile(values, [0.025, 0.975])
     found = boot(p, 5000).interval(METRICS.get("uar"))
-    assert found.low == pytest.approx(low, abs=0.012)
-    assert found.high == pytest.approx(high, abs=0.012)
+    assert found.low == pytest.approx(low, abs=0.015)
+    assert found.high == pytest.approx(high, abs=0.015)
 
 
 def test_interval_covers_the_truth_as_often_as_it_says():

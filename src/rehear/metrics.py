@@ -23,6 +23,7 @@ Function = Callable[[Predictions], "float | None"]
 Terms = tuple[np.ndarray, np.ndarray]
 Sums = Callable[[Predictions], Terms]
 OfSums = Callable[[np.ndarray], np.ndarray]
+Weighted = Callable[[Predictions, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Metric:
             index ``(n,)`` of its term
         of_sums: terms summed over clips ``(…)`` → metric, NaN where undefined;
             takes any leading axes
+        weighted: for a metric that is no function of sums: predictions and
+            ``(replicates, n)`` weights of clips → ``(replicates,)``
     """
 
     function: Function
@@ -46,6 +49,7 @@ class Metric:
     title: str = ""
     sums: Sums | None = None
     of_sums: OfSums | None = None
+    weighted: Weighted | None = None
 
     def __call__(self, predictions: Predictions) -> float | None:
         """Return the metric of ``predictions``."""
@@ -164,30 +168,39 @@ F1_MICRO = _additive(counts, _f1_micro, ("tagging",), "F1 (micro)")
 """F1 of all clips and tags together."""
 
 
-def average_precisions(predictions: Predictions) -> np.ndarray:
+def average_precisions(
+    predictions: Predictions, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Return the average precision of each tag; NaN where it has no target.
 
     The area under the precision-recall curve as a sum of steps, without
     interpolation, as in scikit-learn's ``average_precision_score``; clips with
     the same score count as one step.
+
+    Args:
+        predictions: of a tagging
+        weights: of the clips, ``(…, n)``; each counts once if left out
+
+    Returns:
+        ``(…, tags)``
     """
-    return np.array(
-        [
-            _average_precision(predictions.targets[:, tag], predictions.scores[:, tag])
-            for tag in range(len(predictions.labels))
-        ]
-    )
+    if weights is None:
+        weights = np.ones(len(predictions))
+    columns = zip(predictions.targets.T, predictions.scores.T, strict=True)
+    return np.stack([_average_precision(t, s, weights) for t, s in columns], axis=-1)
 
 
-def _average_precision(target: np.ndarray, score: np.ndarray) -> float:
-    if not target.any():
-        return float("nan")
+def _average_precision(
+    target: np.ndarray, score: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     order = np.argsort(-score, kind="stable")
-    score, hits = score[order], np.cumsum(target[order])
-    ends = np.flatnonzero(np.append(score[1:] != score[:-1], True))
-    hits = hits[ends]
-    gained = np.diff(hits, prepend=0)
-    return float((gained * hits / (ends + 1)).sum() / hits[-1])
+    score, target, weights = score[order], target[order], weights[..., order]
+    ends = np.flatnonzero(np.append(score[1:] != score[:-1], len(score) > 0))
+    hits = np.cumsum(weights * target, axis=-1)[..., ends]
+    seen = np.cumsum(weights, axis=-1)[..., ends]
+    gained = np.diff(hits, axis=-1, prepend=0.0)
+    area = (gained * np.divide(hits, seen, out=hits * 1.0, where=seen > 0)).sum(-1)
+    return _ratio(area, gained.sum(axis=-1))
 
 
 def _map_macro(predictions: Predictions) -> float | None:
@@ -195,7 +208,11 @@ def _map_macro(predictions: Predictions) -> float | None:
     return None if np.isnan(value) else value
 
 
-MAP_MACRO = Metric(_map_macro, ("tagging",), title="mAP")
+def _map_weighted(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
+    return _mean_defined(average_precisions(predictions, weights))
+
+
+MAP_MACRO = Metric(_map_macro, ("tagging",), title="mAP", weighted=_map_weighted)
 """Mean average precision over the tags that occur among the targets."""
 
 

@@ -78,6 +78,12 @@ class Bootstrap:
             return Interval(None, None)
         if metric.sums is not None and metric.of_sums is not None:
             values = metric.of_sums(self.sums(metric.sums))
+        elif metric.weighted is not None:
+            drawn = self._weights()
+            if self.clustered:
+                drawn = (weights[:, self._group] for weights in drawn)
+            parts = [metric.weighted(self.predictions, weights) for weights in drawn]
+            values = np.concatenate(parts)
         else:
             values = self._one_by_one(metric)
         return self._limits(values[:, np.newaxis])[0]
@@ -118,7 +124,7 @@ class Bootstrap:
     def _weights(self) -> Iterator[np.ndarray]:
         """How often each clip or group is drawn, ``(replicates, units)``, in parts."""
         draw, n = generator(0, "bootstrap"), self._units
-        for size in self._chunks(n):
+        for size in self._chunks(len(self.predictions)):
             drawn = draw.integers(n, size=(size, n))
             drawn += np.arange(size)[:, np.newaxis] * n
             times = np.bincount(drawn.ravel(), minlength=size * n)
