@@ -1,0 +1,1 @@
+"""{{ cookiecutter.title }}: the parts that are this study's own."""
