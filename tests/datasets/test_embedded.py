@@ -1,5 +1,7 @@
 """The embedded data set: reproducible, balanced, disjoint, and true targets."""
 
+import subprocess
+import sys
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -206,3 +208,14 @@ def test_unknown_task_is_refused(tmp_path):
     with pytest.raises(ParamsError, match="no task 'taging'. Did you mean 'tagging'"):
         fetch(tmp_path / "raw", task="taging")
     assert not contents(tmp_path / "raw")
+
+
+def test_it_needs_no_heavy_library():
+    code = (
+        "import sys, rehear.datasets.embedded as e; e.Embedded().scene('bell-0000');"
+        "print(*{'torch', 'scipy', 'pandas', 'librosa'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == ""

@@ -152,22 +152,10 @@ class Embedded:
             recording = [scene.recording.waveform for scene in scenes.values()]
             waveform = np.concatenate(recording)[np.newaxis]
             audio.write(raw / f"{name}.wav", waveform, self.sample_rate)
-            for position, (clip, scene) in enumerate(scenes.items()):
-                clips.append(
-                    Clip(
-                        clip=clip,
-                        file=f"{name}.wav",
-                        start=position * self.samples / self.sample_rate,
-                        end=(position + 1) * self.samples / self.sample_rate,
-                        labels=scene.labels,
-                        targets=self._targets(scene) if task == "regression" else (),
-                        split=self._split(number),
-                        fold=str(number % FOLDS + 1),
-                        group=name,
-                        duration=self.samples / self.sample_rate,
-                        sample_rate=self.sample_rate,
-                    )
-                )
+            clips += [
+                self._row(clip, scene, number=number, position=position, task=task)
+                for position, (clip, scene) in enumerate(scenes.items())
+            ]
         return Manifest(tuple(clips), self.targets if task == "regression" else ())
 
     def scene(self, clip: str) -> Scene:
@@ -182,7 +170,7 @@ class Embedded:
         if mixture:
             others = [name for name in SOUNDS if name != label]
             count = int(generator.integers(MOST_EXTRA + 1))
-            labels += list(generator.choice(others, size=count, replace=False))
+            labels += generator.choice(others, size=count, replace=False).tolist()
         sound, pitch = self._sound(generator, labels)
         snr = generator.uniform(*self.snr)
         recording = record(
@@ -216,10 +204,29 @@ class Embedded:
             for label in (PITCHED if pitched else SOUNDS)
         ]
 
+    def _row(
+        self, clip: str, scene: Scene, *, number: int, position: int, task: str
+    ) -> Clip:
+        name = Recorder.draw(self.seed, number).name
+        return Clip(
+            clip=clip,
+            file=f"{name}.wav",
+            start=position * self.samples / self.sample_rate,
+            end=(position + 1) * self.samples / self.sample_rate,
+            labels=scene.labels,
+            targets=self._targets(scene) if task == "regression" else (),
+            split=self._split(number),
+            fold=str(number % FOLDS + 1),
+            group=name,
+            duration=self.samples / self.sample_rate,
+            sample_rate=self.sample_rate,
+        )
+
     def _targets(self, scene: Scene) -> tuple[float, ...]:
         values = {"snr": scene.snr, "pitch": scene.pitch}
-        # Clips without a pitch are left out where it is a target.
-        return tuple(float(values[target] or 0.0) for target in self.targets)
+        # Where the pitch is a target, only sounds that have one are in the study.
+        asked = (values[target] for target in self.targets)
+        return tuple(value for value in asked if value is not None)
 
     def _split(self, number: int) -> str:
         part = max(1, round(self.recorders / 6))

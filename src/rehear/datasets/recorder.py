@@ -52,7 +52,7 @@ class Recorder:
             number=number,
             low_cut=log_uniform(generator, 30.0, 150.0),
             high_cut=log_uniform(generator, 4500.0, 12000.0),
-            ripple=tuple(generator.normal(0.0, 3.5, size=9)),
+            ripple=tuple(generator.normal(0.0, 4.0, size=9)),
             self_noise=generator.uniform(-28.0, -8.0),
             sensitivity=generator.uniform(-6.0, 6.0),
         )
@@ -99,7 +99,7 @@ def in_room(generator: Generator, waveform: Samples, sample_rate: int) -> Sample
     tail = generator.standard_normal(size)
     tail *= 10.0 ** (-3.0 * times(size, sample_rate) / reverberation)
     wet = normalized(convolved(waveform, tail))
-    return normalized(waveform) + gain(generator.uniform(-22.0, -3.0)) * wet
+    return normalized(waveform) + gain(generator.uniform(-20.0, -1.0)) * wet
 
 
 def background(generator: Generator, samples: int, sample_rate: int) -> Samples:

@@ -138,7 +138,7 @@ def dog(generator: Generator, samples: int, sample_rate: int) -> Sound:
 
 def whale(generator: Generator, samples: int, sample_rate: int) -> Sound:
     """A moan that glides slowly, with few partials."""
-    glide = generator.uniform(0.1, 0.5) * wander(generator, samples, sample_rate, 2.0)
+    glide = generator.uniform(0.05, 0.5) * wander(generator, samples, sample_rate, 2.0)
     frequency = log_uniform(generator, 150.0, 1000.0) * 2.0**glide
     decline = generator.uniform(0.3, 0.75)
     tone = harmonics(frequency, decline ** np.arange(10), sample_rate)
@@ -177,7 +177,7 @@ def engine(generator: Generator, samples: int, sample_rate: int) -> Sound:
     )
     hiss = noise(generator, samples, sample_rate, slope=1.0)
     roar = normalized(convolved(train, exhaust))
-    return Sound(roar + generator.uniform(0.05, 0.3) * hiss, float(frequency.mean()))
+    return Sound(roar + generator.uniform(0.05, 0.6) * hiss, float(frequency.mean()))
 
 
 EXHAUST = ((60.0, 200.0), (200.0, 600.0), (600.0, 1600.0), (1600.0, 4000.0))
@@ -201,7 +201,7 @@ def drone(generator: Generator, samples: int, sample_rate: int) -> Sound:
     mixture = (
         normalized(hum)
         + generator.uniform(0.05, 0.3) * whine
-        + generator.uniform(0.1, 0.5) * wash
+        + generator.uniform(0.1, 0.8) * wash
     )
     return Sound(mixture, float(np.mean(rotors)))
 
@@ -316,7 +316,7 @@ def rain(generator: Generator, samples: int, sample_rate: int) -> Sound:
         )
         place(drops, drop, int(start))
     wash = noise(generator, samples, sample_rate, slope=generator.uniform(0.0, 1.0))
-    return Sound(normalized(drops) + generator.uniform(0.2, 1.0) * wash)
+    return Sound(normalized(drops) + generator.uniform(0.3, 1.8) * wash)
 
 
 def wind(generator: Generator, samples: int, sample_rate: int) -> Sound:
@@ -326,7 +326,7 @@ def wind(generator: Generator, samples: int, sample_rate: int) -> Sound:
     """
     gusts = wander(generator, samples, sample_rate, generator.uniform(1.5, 5.0))
     speed = generator.uniform(5.0, 12.0) * np.exp(0.25 * gusts)
-    slope = generator.uniform(1.0, 2.0)
+    slope = generator.uniform(0.7, 2.0)
     turbulence = noise(generator, samples, sample_rate, slope=slope)
     pressure = (speed / speed.mean()) ** 2
     tone = 0.2 * speed / log_uniform(generator, 2e-3, 8e-3)
