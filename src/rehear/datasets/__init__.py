@@ -9,6 +9,9 @@ from rehear.catalogue import Catalogue
 DATASETS = Catalogue(
     "data set",
     {
+        "csv": "rehear.datasets.table:Table",
         "embedded": "rehear.datasets.embedded:Embedded",
+        "folder": "rehear.datasets.folders:Folders",
+        "fsdd": "rehear.datasets.fsdd:FreeSpokenDigits",
     },
 )
