@@ -7,6 +7,7 @@ member is read by its offset.
 
 import io
 import os
+import stat
 import zlib
 from dataclasses import dataclass
 from typing import IO
@@ -129,7 +130,7 @@ def _stat(name: str) -> os.stat_result:
             f"{name}: cannot be opened ({error.strerror}); check its path and "
             "permissions"
         ) from None
-    if not os.path.isfile(name):  # noqa: PTH113
+    if not stat.S_ISREG(facts.st_mode):
         raise AudioError(f"{name}: is not a file; expected a recording")
     return facts
 

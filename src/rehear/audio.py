@@ -74,7 +74,7 @@ def read(
     if wav is not None and wav.is_plain:
         first, last = _part(source, wav.samples, wav.sample_rate, start, end)
         width = 2 * wav.channels
-        data = source.read(wav.data + first * width, (last - first) * width)
+        data = _bytes(source, head, wav.data + first * width, wav.data + last * width)
         pcm = np.frombuffer(data, "<i2").reshape(-1, wav.channels).T
         return np.ascontiguousarray(pcm, np.float32) / np.float32(
             32768
@@ -170,6 +170,10 @@ def _head(source: Source) -> bytes:
     if source.size == 0:
         raise AudioError(f"{source.name}: the file is empty (0 bytes); fetch it again")
     return source.read(0, riff.HEAD)
+
+
+def _bytes(source: Source, head: bytes, first: int, last: int) -> bytes:
+    return head[first:last] if last <= len(head) else source.read(first, last - first)
 
 
 def _part(

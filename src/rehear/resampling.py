@@ -10,7 +10,7 @@ import numpy as np
 
 ZEROS = 6  # zero crossings of the sinc on either side
 ROLLOFF = 0.99  # cut-off frequency, as a share of the lower Nyquist frequency
-_BLOCK = 128  # input samples in a row of the matrix product
+_BLOCK = 64  # input samples in a row of the matrix product
 
 
 def resample(waveform: np.ndarray, sample_rate: int, new_rate: int) -> np.ndarray:
@@ -42,23 +42,16 @@ def resample(waveform: np.ndarray, sample_rate: int, new_rate: int) -> np.ndarra
     kernel, step, margin = _kernel(sample_rate, new_rate)
     channels, samples = waveform.shape
     wanted = -(-samples * new_rate // sample_rate)
-    blocks = -(-wanted // kernel.shape[1])
-    tail = kernel.shape[0] - step
-    padded = np.zeros((channels, blocks * step + tail), np.float32)
+    taps, outputs = kernel.shape
+    blocks = -(-wanted // outputs)
+    padded = np.zeros((channels, (blocks - 1) * step + taps), np.float32)
     kept = min(samples, padded.shape[1] - margin)
     padded[:, margin : margin + kept] = waveform[:, :kept]
-    out = np.empty((channels, blocks, kernel.shape[1]), np.float32)
+    out = np.empty((channels, blocks, outputs), np.float32)
     for row, result in zip(padded, out, strict=True):
-        # Rows overlap by `tail` samples. BLAS does not take overlapping rows,
-        # hence one product for the block itself and one or more for its tail.
-        np.matmul(row[: blocks * step].reshape(blocks, step), kernel[:step], out=result)
-        for start in range(step, kernel.shape[0], step):
-            part = kernel[start : start + step]
-            shifted = row[start : start + blocks * step]
-            missing = blocks * step - len(shifted)
-            if missing:
-                shifted = np.pad(shifted, (0, missing))
-            result += shifted.reshape(blocks, step)[:, : len(part)] @ part
+        overlapping = np.lib.stride_tricks.sliding_window_view(row, taps)[::step]
+        # BLAS takes no overlapping rows, and numpy is slow without it.
+        np.matmul(np.ascontiguousarray(overlapping), kernel, out=result)
     return out.reshape(channels, -1)[:, :wanted]
 
 

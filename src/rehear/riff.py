@@ -13,7 +13,7 @@ from rehear.errors import AudioError
 
 PCM = 1
 EXTENSIBLE = 0xFFFE
-HEAD = 4096
+HEAD = 2**15  # of which the whole of a short clip is part
 # Programs that write to a pipe cannot know the length, and put one of these.
 _UNKNOWN_SIZES = frozenset({0, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFF})
 _LARGEST_GUESS = 0xFFFFFF00

@@ -76,7 +76,7 @@ class LogMel:
         frames = 1 + x.shape[1] // self.hop_length
         out = np.empty((len(x), len(self.filters), frames), np.float32)
         for waveform, mel in zip(x, out, strict=True):
-            padded = np.pad(waveform, half, mode="reflect")
+            padded = _reflected(waveform, half)
             windows = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)
             windows = windows[:: self.hop_length]
             for first in range(0, frames, _FRAMES):
@@ -93,6 +93,14 @@ class LogMel:
         parts = spectrum.view(np.float32)
         np.square(parts, out=parts)
         return self.filters @ (parts[:, ::2] + parts[:, 1::2]).T
+
+
+def _reflected(waveform: np.ndarray, margin: int) -> np.ndarray:
+    if len(waveform) <= margin:
+        return np.pad(waveform, margin, mode="reflect")
+    # np.pad takes as long as the FFT of a short clip.
+    before, after = waveform[margin:0:-1], waveform[-2 : -margin - 2 : -1]
+    return np.concatenate([before, waveform, after])
 
 
 @functools.lru_cache(maxsize=16)
