@@ -1,0 +1,205 @@
+"""The stage ``fetch``: a data set → data/raw, data/manifest.csv, data/card.json."""
+
+import logging
+import re
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rehear import atomic, card, leakage, manifest, paths, splits, survey
+from rehear.catalogue import name_of
+from rehear.datasets import DATASETS
+from rehear.download import CHECKSUMS, recorded
+from rehear.errors import DataError, ParamsError, suggest
+from rehear.leakage import Leak
+from rehear.manifest import Manifest
+from rehear.params import Fetch, Params
+from rehear.survey import Fault
+
+_NAMED = 10  # unreadable recordings or leaks that an error names
+_WORDS = 3  # of a reason that says something
+_FOLD = re.compile(r"[\w.+-]+")
+logger = logging.getLogger(__name__)
+
+
+def run(params: Params, study: Path, *, processes: int | None = None) -> None:
+    """Get the recordings of a study, check them, and describe every clip.
+
+    The result does not depend on the number of processes. What was downloaded
+    is kept until the stage succeeds, so that a later try goes on from there.
+
+    Args:
+        params: of the study
+        study: its folder
+        processes: how many read recordings at a time; one for each core if not
+            given
+
+    Raises:
+        ParamsError: if the data set does not have the task
+        DataError: if the data set cannot be had, recordings cannot be read and
+            ``fetch.on_error`` is ``stop``, splits cannot be drawn, or they leak
+            and ``fetch.allow_leak`` gives no reason
+    """
+    task = name_of(params.task)
+    dataset = DATASETS.build(params.dataset)
+    if task not in dataset.tasks:
+        raise ParamsError(
+            f"data set '{name_of(params.dataset)}' has no task '{task}'."
+            f"{suggest(task, dataset.tasks)} It has: {', '.join(dataset.tasks)}"
+        )
+    _check_reason(params.fetch.allow_leak)
+    if dataset.needs_source:
+        source = Path(params.fetch.source)
+        found = dataset.fetch(
+            study / paths.RAW, task=task, source=study / source, downloads=study
+        )
+        checked = _check(found, params.fetch, study / source, processes)
+        _describe(params, study, dataset, checked, prefix=source.as_posix())
+        return
+    with atomic.folder(study / paths.RAW) as raw:
+        found = _fetched(dataset, raw, study, task)
+        checked = _check(found, params.fetch, raw, processes)
+    _describe(params, study, dataset, checked, prefix=paths.RAW)
+    shutil.rmtree(study / paths.DOWNLOADS, ignore_errors=True)
+
+
+def _fetched(dataset: Any, raw: Path, study: Path, task: str) -> Manifest:
+    """Let the data set fetch, and keep what it learns of unpublished checksums."""
+    downloads, known = study / paths.DOWNLOADS, study / paths.CHECKSUMS
+    downloads.mkdir(parents=True, exist_ok=True)
+    if known.exists():
+        # What git tracks stands above what an unfinished try has recorded.
+        table = {**recorded(downloads / CHECKSUMS), **recorded(known)}
+        atomic.write_json(downloads / CHECKSUMS, table)
+    found: Manifest = dataset.fetch(
+        raw, task=task, source=study / paths.RAW, downloads=downloads
+    )
+    table = recorded(downloads / CHECKSUMS)
+    if table and table != recorded(known):
+        atomic.write_json(known, dict(sorted(table.items())))
+        logger.info("fetch: checksums recorded in %s; add it to git", paths.CHECKSUMS)
+    return found
+
+
+def _check(
+    found: Manifest, settings: Fetch, root: Path, processes: int | None
+) -> tuple[Manifest, list[Fault], list[Leak]]:
+    """Read all clips, draw what splits are missing, and refuse leaks."""
+    _check_clips(found)
+    clips, faults = survey.examine(found.clips, root, processes=processes)
+    _refuse_faults(faults, settings, total=len(found))
+    read = replace(found, clips=tuple(clips))
+    wanted = settings.split
+    read = splits.draw_folds(read, wanted.folds, seed=wanted.seed)
+    read = splits.draw(read, dev=wanted.dev, test=wanted.test, seed=wanted.seed)
+    leaks = leakage.find(read)
+    _refuse_leaks(leaks, settings.allow_leak)
+    return read, faults, leaks
+
+
+def _check_clips(found: Manifest) -> None:
+    """Check what a study's own data set may get wrong."""
+    if not len(found):
+        raise DataError("the data set has no clips; check its arguments")
+    twice, times = Counter(clip.clip for clip in found).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"clip '{twice}' occurs {times} times; ids must differ")
+    for clip in found:
+        if clip.split not in ("", *manifest.SPLITS):
+            raise DataError(
+                f"clip '{clip.clip}': unknown split '{clip.split}'; expected "
+                f"{', '.join(manifest.SPLITS)} or nothing"
+            )
+        if clip.fold and (
+            clip.fold == splits.NO_FOLD or not _FOLD.fullmatch(clip.fold)
+        ):
+            raise DataError(
+                f"clip '{clip.clip}': '{clip.fold}' cannot name a fold; use letters, "
+                "digits and . + - _, and not 'none'"
+            )
+
+
+def _refuse_faults(faults: Sequence[Fault], settings: Fetch, *, total: int) -> None:
+    if not faults or (settings.on_error == "skip" and len(faults) < total):
+        return
+    named = "; ".join(f"{fault.reason}" for fault in faults[:_NAMED])
+    more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+    advice = "mend them, or set fetch.on_error: skip to leave them out"
+    if len(faults) == total:
+        advice = "no clip is left"
+    raise DataError(
+        f"{len(faults)} of {total} clips cannot be used ({advice}): {named}{more}"
+    )
+
+
+def _check_reason(reason: str) -> None:
+    if reason and len(reason.split()) < _WORDS:
+        raise ParamsError(
+            f"fetch.allow_leak: '{reason}' is no reason; write in a sentence why the "
+            "split is used although it leaks, since every report shows it"
+        )
+
+
+def _refuse_leaks(leaks: Sequence[Leak], reason: str) -> None:
+    if not leaks or reason:
+        return
+    named = "; ".join(leak.text for leak in leaks[:_NAMED])
+    more = f"; and {len(leaks) - _NAMED} more" if len(leaks) > _NAMED else ""
+    raise DataError(
+        f"the splits leak, so scores would be too good: {named}{more}; use another "
+        "split, remove these clips, or say in fetch.allow_leak why it is right here"
+    )
+
+
+def _describe(
+    params: Params,
+    study: Path,
+    dataset: Any,
+    checked: tuple[Manifest, list[Fault], list[Leak]],
+    *,
+    prefix: str,
+) -> None:
+    """Write the manifest and the card."""
+    read, faults, leaks = checked
+    described = card.describe(
+        read,
+        dataset,
+        task=name_of(params.task),
+        skipped=faults,
+        leaks=leaks,
+        allow_leak=params.fetch.allow_leak,
+    )
+    # An old manifest must not stand beside a new card if this is interrupted.
+    (study / paths.MANIFEST).unlink(missing_ok=True)
+    atomic.write_json(study / paths.CARD, described)
+    clips = tuple(
+        replace(clip, file=(PurePosixPath(prefix) / clip.file).as_posix())
+        for clip in read
+    )
+    manifest.write(study / paths.MANIFEST, replace(read, clips=clips))
+    _report(described)
+
+
+def _report(described: dict[str, Any]) -> None:
+    counts = ", ".join(
+        f"{split} {part['clips']}"
+        for split, part in described["splits"].items()
+        if part["clips"]
+    )
+    logger.info(
+        "fetch: %s: %d clips, %.2f h, %s%s",
+        described["title"],
+        described["clips"],
+        described["hours"],
+        counts or f"{len(described['folds'])} folds",
+        f"; {described['skipped_clips']} left out" if described["skipped"] else "",
+    )
+    if described["leaks"]:
+        logger.warning(
+            "fetch: %d leaks are accepted: %s",
+            described["leak_count"],
+            described["allow_leak"],
+        )
