@@ -93,14 +93,16 @@ def predicted(targets, scores):
 
 
 def test_calibration_by_hand():
-    p = predicted([0, 0, 1, 0], [[0.95, 0.05], [0.92, 0.08], [0.98, 0.02], [0.6, 0.4]])
+    p = predicted(
+        [0, 0, 1, 0], [[0.95, 0.05], [0.92, 0.08], [0.98, 0.02], [0.58, 0.42]]
+    )
     found = calibration(p)
     last = found["bins"][-1]
     assert last["n"] == 3
     assert last["confidence"] == pytest.approx(0.95)
     assert last["accuracy"] == pytest.approx(2 / 3)
-    assert found["bins"][5]["n"] == 1  # 0.6 belongs to (0.5, 0.6]
-    expected = (3 * abs(0.95 - 2 / 3) + abs(0.6 - 1)) / 4
+    assert found["bins"][5]["n"] == 1  # 0.58 belongs to (0.5, 0.6]
+    expected = (3 * abs(0.95 - 2 / 3) + abs(0.58 - 1)) / 4
     assert found["ece"] == pytest.approx(expected, abs=1e-6)
 
 

@@ -65,10 +65,33 @@ def test_concatenate_pools_folds():
     assert len(predictions.concatenate([a, b])) == 12
 
 
-def test_concatenate_refuses_other_labels():
-    a, b = fake_predictions(n=5), fake_predictions(n=5, labels=("x", "y"))
-    with pytest.raises(DataError, match="x, y cannot be pooled"):
-        predictions.concatenate([a, b])
+def test_concatenate_aligns_classes_that_a_fold_lacks():
+    a = fake_predictions(n=9, labels=("x", "z"))
+    b = fake_predictions(n=9, labels=("x", "y"))
+    both = predictions.concatenate([a, b])
+    assert both.labels == ("x", "y", "z")
+    words = [part.text(t) for part in (a, b) for t in part.targets]
+    assert [both.text(t) for t in both.targets] == words
+    np.testing.assert_array_equal(both.scores[:9, [0, 2]], a.scores)
+    assert not both.scores[9:, 2].any()
+
+
+def test_concatenate_aligns_tags():
+    a = fake_predictions("tagging", n=5, labels=("x", "z"))
+    b = fake_predictions("tagging", n=5, labels=("y",))
+    both = predictions.concatenate([a, b])
+    assert both.targets.shape == (10, 3)
+    np.testing.assert_array_equal(both.targets[5:, [1]], b.targets)
+
+
+def test_concatenate_refuses_another_task_or_target():
+    a = fake_predictions("regression", n=5)
+    for b in (
+        fake_predictions("tagging", n=5),
+        fake_predictions("regression", n=5, labels=("valence", "arousal")),
+    ):
+        with pytest.raises(DataError, match="cannot be pooled"):
+            predictions.concatenate([a, b])
 
 
 def test_scores_that_are_not_finite_are_refused():

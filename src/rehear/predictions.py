@@ -131,24 +131,51 @@ class Predictions:
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
     """Return all rows of ``parts``, for example of the folds of one seed.
 
+    A class that some parts lack, since no training clip of their fold has it,
+    has the score 0 there.
+
     Raises:
-        DataError: if tasks or labels differ
+        DataError: if tasks or names of targets differ
     """
     first = parts[0]
-    for part in parts:
-        if (part.task, part.labels) != (first.task, first.labels):
-            raise DataError(
-                f"predictions for {', '.join(part.labels)} cannot be pooled with those "
-                f"for {', '.join(first.labels)}; run `rehear evaluate` again"
-            )
+    labels = tuple(sorted({label for part in parts for label in part.labels}))
+    if len({part.task for part in parts}) > 1 or (
+        first.task == "regression" and any(p.labels != first.labels for p in parts)
+    ):
+        raise DataError(
+            "predictions of different tasks or targets cannot be pooled; "
+            "run `rehear evaluate` again for every run"
+        )
+    if any(part.labels != first.labels for part in parts):
+        parts = [_relabel(part, labels) for part in parts]
     return Predictions(
         task=first.task,
-        labels=first.labels,
+        labels=parts[0].labels,
         clips=np.concatenate([part.clips for part in parts]),
         groups=np.concatenate([part.groups for part in parts]),
         targets=np.concatenate([part.targets for part in parts]),
         predictions=np.concatenate([part.predictions for part in parts]),
         scores=np.concatenate([part.scores for part in parts]),
+    )
+
+
+def _relabel(part: Predictions, labels: tuple[str, ...]) -> Predictions:
+    place = np.array([labels.index(label) for label in part.labels])
+
+    def widen(values: np.ndarray) -> np.ndarray:
+        wide = np.zeros((len(part), len(labels)), values.dtype)
+        wide[:, place] = values
+        return wide
+
+    is_tagging = part.task == "tagging"
+    return Predictions(
+        task=part.task,
+        labels=labels,
+        clips=part.clips,
+        groups=part.groups,
+        targets=widen(part.targets) if is_tagging else place[part.targets],
+        predictions=widen(part.predictions) if is_tagging else place[part.predictions],
+        scores=widen(part.scores),
     )
 
 
