@@ -145,6 +145,8 @@ def _stages(options: argparse.Namespace) -> int:
     from rehear import params, workspace
     from rehear.errors import ParamsError, suggest
 
+    # Idle threads that spin cost a busy machine up to ten times the run.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     study = workspace.study_root(Path.cwd())
     wanted = options.stages or list(STAGES)
     for stage in wanted:
@@ -159,7 +161,7 @@ def _stages(options: argparse.Namespace) -> int:
     for stage in wanted:
         for keywords in _runs(stage, values, options):
             name = "-".join([stage, *map(str, keywords.values())])
-            with workspace.stage_lock(study, name):
+            with workspace.lock(study, name):
                 start = time.monotonic()
                 _module(stage)(values, study, **keywords)
                 workspace.record_run(study, name, time.monotonic() - start)
