@@ -1,0 +1,64 @@
+"""What a report and a model card tell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rehear.postprocessing import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """Everything in a report, read from disk already.
+
+    Attributes:
+        task: ``classification``, ``tagging`` or ``regression``
+        names: metrics, the tracked one first
+        summary: content of ``summary.json``
+        runs: of the study
+        pooled: one for each seed, with the clips of all folds
+        examples: the worst errors
+        confidence: level of all intervals
+        decimals: after the point
+        card: content of ``data/card.json``
+        params: ``params.yaml`` with all defaults, as YAML
+        provenance: content of ``provenance.json``
+    """
+
+    task: str
+    names: Sequence[str]
+    summary: Mapping[str, Any]
+    runs: Sequence[Run]
+    pooled: Sequence[Run]
+    examples: Sequence[Mapping[str, Any]]
+    confidence: float = 0.95
+    decimals: int = 3
+    card: Mapping[str, Any] = field(default_factory=dict)
+    params: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        model = dict(self.runs[0].config).get("model") or {}
+        return str(model.get("name", "model"))
+
+    @property
+    def title(self) -> str:
+        """Title of the data set."""
+        return str(self.card.get("title") or "Results")
+
+    @property
+    def has_folds(self) -> bool:
+        """Whether the study cross-validates."""
+        return "pooled" in self.summary
+
+    @property
+    def leaks(self) -> list[str]:
+        """What of the test split is known in training, one text each."""
+        return [str(leak) for leak in self.card.get("leaks") or []]
+
+    @property
+    def leak_reason(self) -> str:
+        """Why a leaking split was used all the same."""
+        return str(self.card.get("allow_leak") or "none given")

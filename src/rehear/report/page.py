@@ -1,0 +1,159 @@
+"""The study on one page: one HTML file that loads nothing from anywhere.
+
+Sounds and pictures are data URIs, figures inline SVG; there is no script, and
+a content security policy forbids every request.
+"""
+
+from pathlib import Path
+
+from rehear import __version__
+from rehear.metrics import title
+from rehear.report import record, results
+from rehear.report.content import Content
+from rehear.report.markup import grid, section, text
+from rehear.report.tables import interval, number, percent, spread
+
+_POLICY = (
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+)
+
+
+def render(content: Content) -> str:
+    """Return the report as an HTML document."""
+    sections = [
+        ("results", "Results", _results(content)),
+        ("training", "Learning curves", results.training(content)),
+        ("errors", "Where it is right and wrong", results.errors(content)),
+        ("groups", "Groups", results.groups(content)),
+        ("listen", "The worst errors", results.listen(content)),
+        ("data", "Data", record.data(content)),
+        ("configuration", "Configuration", record.configuration(content)),
+        ("provenance", "Provenance", record.provenance(content)),
+        ("reproduce", "Reproduce it", record.reproduce(content)),
+    ]
+    shown = [entry for entry in sections if entry[2]]
+    links = "".join(f'<a href="#{i}">{text(name)}</a>' for i, name, _ in shown)
+    body = "".join(section(i, name, part) for i, name, part in shown)
+    style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+    heading = f"{content.title}: {content.task} with {content.model}"
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="generator" content="rehear {text(__version__)}">
+<title>{text(heading)}</title>
+<link rel="icon" href="data:,">
+<style>
+{style}</style>
+</head>
+<body>
+<header><div>
+<h1>{text(heading)}</h1>
+<p class="lead">{text(_subtitle(content))}</p>
+<nav>{links}</nav>
+</div></header>
+<main>
+{_warning(content)}
+{body}
+</main>
+<footer>Made by rehear {text(__version__)}. This file holds everything it shows; \
+nothing is loaded from elsewhere.</footer>
+</body>
+</html>
+"""
+
+
+def _subtitle(content: Content) -> str:
+    seeds = list(dict.fromkeys(run.seed for run in content.runs))
+    parts = [f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"]
+    if content.has_folds:
+        parts.append(f"{len({run.fold for run in content.runs})} folds")
+    clips = content.pooled[0].scores["n"]["test"]
+    return ", ".join([*parts, f"{clips:,} test clips"])
+
+
+def _warning(content: Content) -> str:
+    if not content.leaks:
+        return ""
+    items = "".join(f"<li>{text(leak)}</li>" for leak in content.leaks[:5])
+    more = int(content.card.get("leak_count") or len(content.leaks)) - 5
+    if more > 0:
+        items += f"<li>and {more} more</li>"
+    return (
+        '<div class="warning" role="note"><strong>The split leaks: these scores may '
+        f"be too good.</strong><ul>{items}</ul>"
+        f"Reason for using it all the same: {text(content.leak_reason)}</div>"
+    )
+
+
+def _results(content: Content) -> str:
+    first, *others = content.names
+    tiles = [_headline(content, first), *(_tile(content, name) for name in others)]
+    if content.task != "regression":
+        tiles.append(_calibration_error(content))
+    body = f'<div class="tiles">{"".join(tiles)}</div>'
+    cards = [results.runs_chart(content), results.runs_table(content)]
+    note = content.runs[0].scores.get("note")
+    warning = f'<p class="hint">{text(note)}.</p>' if note else ""
+    return body + grid(part for part in cards if part) + warning
+
+
+def _headline(content: Content, name: str) -> str:
+    cell = content.summary[name]
+    lines = [_over(content, cell["n"])]
+    if cell["std"] is not None:
+        level = percent(content.confidence)
+        lines.append(
+            f"{level} interval of the mean: {interval(cell, content.decimals)}"
+        )
+    if content.has_folds:
+        pooled = content.summary["pooled"][name]
+        lines.append(f"All folds pooled: {spread(pooled, content.decimals)}")
+    lines.append(results.typical_interval(content, name))
+    more = "".join(f'<div class="more">{text(line)}</div>' for line in lines if line)
+    return (
+        f'<div class="card tile main"><div class="name">{text(title(name))}, test</div>'
+        f'<div class="value">{_value(content, name)}</div>{more}</div>'
+    )
+
+
+def _over(content: Content, n: int) -> str:
+    if n == 1:
+        return "One run (n = 1): nothing is known about the spread over seeds."
+    if n == 0:
+        return "Undefined in every run."
+    over = (
+        "runs (seeds and folds)" if content.has_folds else "runs with different seeds"
+    )
+    return f"Mean ± standard deviation of n = {n} {over}"
+
+
+def _value(content: Content, name: str) -> str:
+    cell = content.summary[name]
+    text_ = number(cell["mean"], content.decimals)
+    if cell["std"] is None:
+        return text_
+    return f"{text_} <small>± {number(cell['std'], content.decimals)}</small>"
+
+
+def _tile(content: Content, name: str) -> str:
+    more = interval(content.summary[name], content.decimals)
+    return (
+        f'<div class="card tile"><div class="name">{text(title(name))}</div>'
+        f'<div class="value">{_value(content, name)}</div>'
+        f'<div class="more">{text(more if more != "–" else "")}</div></div>'
+    )
+
+
+def _calibration_error(content: Content) -> str:
+    errors = [run.scores["calibration"]["ece"] for run in content.pooled]
+    defined = [error for error in errors if error is not None]
+    if not defined:
+        return ""
+    mean = number(sum(defined) / len(defined), content.decimals)
+    return (
+        '<div class="card tile"><div class="name">Calibration error</div>'
+        f'<div class="value">{mean}</div><div class="more">ECE; 0 is best</div></div>'
+    )
