@@ -7,6 +7,7 @@ find first: that is also where the toolkit is built from.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -79,6 +80,19 @@ def fail(problem: str) -> None:
     sys.exit(1)
 
 
+def drop_own_data(study: Path, dataset: str) -> None:
+    """Remove the files about own recordings where the answers need none."""
+    own = study / "data" / "own"
+    unused: dict[str, list[Path]] = {"csv": [], "folder": [own / "labels.csv"]}
+    for file in unused.get(dataset, [own / "labels.csv", study / "data" / "README.md"]):
+        file.unlink()
+    if dataset not in unused:
+        # Generated over an older study, these hold data: they stay, then.
+        for folder in (own, own.parent):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
 def complete(template: Path) -> None:
     """Write what the template's files cannot hold.
 
@@ -98,6 +112,7 @@ def complete(template: Path) -> None:
         fail(str(error))
     extras = [extra for extra in ANSWERS["__extras"].split(",") if extra]
     study_lock.write(template, STUDY, extras=extras, name=ANSWERS["study_slug"])
+    drop_own_data(STUDY, ANSWERS["dataset"])
     study_licence.write(STUDY, licence=ANSWERS["licence"], author=ANSWERS["author"])
     # cruft calls hooks in temporary folders, too, and compares what they leave.
     if ANSWERS.get("_output_dir"):

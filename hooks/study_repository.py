@@ -24,6 +24,8 @@ def begin(study: Path, *, title: str) -> list[str]:
     except FileNotFoundError:
         return [f"git is not installed; install it, then run in the study: {BY_HAND}"]
     if enclosing.returncode == 0:
+        if study.samefile(enclosing.stdout.strip()):
+            return []  # generated once more, over itself
         return [
             f"{study.name} is inside the git repository {enclosing.stdout.strip()}, "
             "so it got none of its own; add it there, or move it out of there and "

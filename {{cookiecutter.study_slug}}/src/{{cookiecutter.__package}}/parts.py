@@ -7,7 +7,6 @@ params.yaml. Every kind has its catalogue: ``rehear.transforms.TRANSFORMS``,
 """
 
 import numpy as np
-
 from rehear.transforms import TRANSFORMS
 
 
