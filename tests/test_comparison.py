@@ -8,6 +8,7 @@ import pytest
 from rehear import comparison
 from rehear.comparison import Result, Sides, Stage, Verdict
 from rehear.errors import StageError
+from rehear.tolerance import Limit
 
 LOCK = """
 schema: '2.0'
@@ -122,7 +123,7 @@ def test_equal_hashes(sides):
 def test_bytes_are_judged_by_what_follows(sides, mean, verdict):
     recorded = put(sides, 0.8, mean)
     other = found(**{"models": "1", "predictions": "2", "metrics/summary.json": "3"})
-    results = comparison.compare(recorded, other, sides, {"uar": 0.01})
+    results = comparison.compare(recorded, other, sides, {"uar": Limit(0.01, 0.04)})
     assert verdicts(results) == [verdict] * 3
     first = comparison.first_difference(results)
     assert (first.name, first.inputs) == ("train", [])
@@ -143,14 +144,17 @@ def test_bytes_that_nothing_reads_are_different(sides):
 def test_equal_inputs_leave_no_room(sides):
     recorded = put(sides, 0.8, 0.805)
     results = comparison.compare(
-        recorded, found(**{"metrics/summary.json": "3"}), sides, {"uar": 0.01}
+        recorded,
+        found(**{"metrics/summary.json": "3"}),
+        sides,
+        {"uar": Limit(0.01, 0.04)},
     )
     assert verdicts(results)[2] == "different"
 
 
 def test_an_edited_file_is_different(sides):
     put(sides, 0.9, 0.8)
-    results = comparison.compare(STAGES, found(), sides, {"uar": 1.0})
+    results = comparison.compare(STAGES, found(), sides, {"uar": Limit(1.0, 1.0)})
     assert results[2].edited == ["metrics/summary.json"]
     assert verdicts(results) == ["bit-identical", "bit-identical", "different"]
 
@@ -164,7 +168,7 @@ def test_scores_come_from_the_cache_of_the_original(sides, tmp_path):
     sides = Sides(sides.committed, sides.found, lambda value: known.get(value, {}))
     for allowed, verdict in ((0.2, Verdict.CLOSE), (0.01, Verdict.DIFFERENT)):
         results = comparison.compare(
-            STAGES, found(predictions="2"), sides, {"uar": allowed}
+            STAGES, found(predictions="2"), sides, {"uar": Limit(0.0, allowed)}
         )
         assert results[1].verdict is verdict
         (gap,) = results[1].gaps

@@ -146,6 +146,7 @@ def test_a_failing_stage_lets_others_end_and_starts_nothing_more(toy, capfd):
     assert names == ["  train@2:", "  train@1:"]
 
 
+@pytest.mark.slow
 def test_single_runs_the_targets_alone(toy):
     repro.run(toy, ["prep"], jobs=2)
     (toy / "input").write_text("y")
@@ -156,6 +157,7 @@ def test_single_runs_the_targets_alone(toy):
     assert set(times(toy)) == {"prep", "train/1"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_ctrl_c_ends_the_stages(toy):
     (toy / "params.yaml").write_text("seeds: [2, 1]\nsleep: 60\n")

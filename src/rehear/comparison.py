@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rehear.errors import StageError
-from rehear.tolerance import Gap, Rule, gaps
+from rehear.tolerance import Gap, Limit, Rule, gaps
 
 LOCK = "dvc.lock"
 SUMMARY = "metrics/summary.json"
@@ -168,7 +168,7 @@ def compare(
     recorded: Mapping[str, Stage],
     found: Mapping[str, Stage],
     sides: Sides,
-    metrics: Mapping[str, float],
+    limits: Mapping[str, Limit],
 ) -> list[Result]:
     """Compare two runs stage by stage.
 
@@ -176,7 +176,7 @@ def compare(
         recorded: stages of the commit's dvc.lock
         found: stages of the new run's
         sides: where the files are
-        metrics: tolerance of each metric
+        limits: how far each metric may move
 
     Returns:
         one result for each stage, in the order in which they run
@@ -185,7 +185,7 @@ def compare(
     for name, stage in found.items():
         if name in recorded:
             result = _inputs(recorded[name], stage, found)
-            _outputs(result, recorded[name], stage, sides, metrics)
+            _outputs(result, recorded[name], stage, sides, limits)
         else:
             result = Result(name, Verdict.DIFFERENT, outs=list(stage.outs))
             result.is_unrecorded = True
@@ -217,7 +217,7 @@ def _outputs(
     recorded: Stage,
     found: Stage,
     sides: Sides,
-    metrics: Mapping[str, float],
+    limits: Mapping[str, Limit],
 ) -> None:
     result.edited = edited(recorded, sides.committed)
     changed = _changed(recorded.outs, found.outs)
@@ -229,7 +229,7 @@ def _outputs(
     for out in result.outs:
         # Tracked results are arithmetic on equal inputs; training is not.
         rule = Rule(
-            metrics, strict=(sides.committed / out).exists() and not result.inputs
+            limits, strict=(sides.committed / out).exists() and not result.inputs
         )
         pairs = _pairs(out, recorded.outs.get(out, ""), sides)
         for name, (before, after) in pairs.items():

@@ -1,8 +1,10 @@
 """Two versions of a file of results, number by number.
 
 How far two numbers may lie apart follows from what training with another seed
-changes: half a standard deviation over the study's seeds. A difference below
-that cannot carry a conclusion that the study itself could draw.
+changes. Other processors round differently, and training can amplify that until
+a run has moved as far as another seed would move it, so a single run may move
+by two standard deviations over the seeds. Their mean is what a study claims: it
+may move by half of one.
 """
 
 import csv
@@ -13,16 +15,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-#: Share of the standard deviation over seeds that counts as the same.
-SHARE = 0.5
+#: Standard deviations over seeds by which the mean of all runs may move.
+MEAN_SHARE = 0.5
+#: Standard deviations over seeds by which one run may move.
+RUN_SHARE = 2.0
 #: Smallest tolerance: what other processors change in arithmetic alone.
 FLOOR = 1e-6
 #: Tolerance where one run gives no standard deviation.
 SINGLE_RUN = 1e-3
 #: Identify a row or a run, so they must be equal.
-_EXACT = frozenset({"n", "runs", "run", "seed", "fold"})
+_EXACT = frozenset({"n", "n_test", "runs", "run", "seed", "fold"})
 
 Place = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How far the values of a metric may lie apart.
+
+    Attributes:
+        mean: for the mean over all runs
+        run: for a single run
+    """
+
+    mean: float
+    run: float
 
 
 @dataclass(frozen=True)
@@ -57,27 +74,29 @@ class Gap:
         return self.tolerance is not None and not self.size <= self.tolerance
 
 
-def tolerances(summary: Mapping[str, Any]) -> dict[str, float]:
-    """Return the tolerance of each metric from ``metrics/summary.json``.
+def limits(summary: Mapping[str, Any]) -> dict[str, Limit]:
+    """Return how far each metric may move, from ``metrics/summary.json``.
 
-    With several runs it is ``SHARE`` of their standard deviation and at least
-    ``FLOOR``; with one run ``SINGLE_RUN``. The latter two grow with the mean
-    where that is above one, for metrics in units.
+    With several runs it is ``MEAN_SHARE`` and ``RUN_SHARE`` of their standard
+    deviation and at least ``FLOOR``; with one run it is ``SINGLE_RUN``. The
+    latter two grow with the mean where that is above one, for metrics in units.
 
     Example:
-        >>> tolerances({"uar": {"mean": 0.8, "std": 0.02, "n": 3}, "runs": 3})
-        {'uar': 0.01}
+        >>> limits({"uar": {"mean": 0.8, "std": 0.02, "n": 3}, "runs": 3})
+        {'uar': Limit(mean=0.01, run=0.04)}
     """
     found = {}
     for metric, entry in summary.items():
-        if not isinstance(entry, Mapping):
+        if not isinstance(entry, Mapping) or "mean" not in entry:
             continue
-        mean, std = entry.get("mean"), entry.get("std")
+        mean, std = entry["mean"], entry.get("std")
         scale = max(1.0, abs(mean)) if _is_number(mean) else 1.0
         if _is_number(std):
-            found[metric] = max(FLOOR * scale, SHARE * std)
+            floor = FLOOR * scale
+            limit = Limit(max(floor, MEAN_SHARE * std), max(floor, RUN_SHARE * std))
         else:
-            found[metric] = SINGLE_RUN * scale
+            limit = Limit(SINGLE_RUN * scale, SINGLE_RUN * scale)
+        found[metric] = limit
     return found
 
 
@@ -86,12 +105,12 @@ class Rule:
     """How far the values of one file may lie apart.
 
     Attributes:
-        metrics: tolerance of each metric
+        limits: by metric
         strict: the file is computed from equal inputs, so only rounding is
             allowed, for every value
     """
 
-    metrics: Mapping[str, float]
+    limits: Mapping[str, Limit]
     strict: bool = False
 
     def of(self, file: str, place: Place, value: Any) -> float | None:
@@ -99,17 +118,21 @@ class Rule:
         if self.strict:
             return FLOOR * max(1.0, abs(value)) if _is_number(value) else 0.0
         name = file.rpartition("/")[2]
-        if name == "summary.json":
-            if place[-1] in _EXACT:
-                return 0.0
-            return self.metrics.get(place[0]) if place[-1] == "mean" else None
-        if name == "runs.csv":
-            column = place[-1].rpartition(".")[2]
-            return 0.0 if column in _EXACT else self.metrics.get(column)
-        if name == "scores.json" and place[0] in ("test", "dev"):
-            is_value = place[2:] in ((), ("value",))
-            return self.metrics.get(place[1]) if is_value else None
-        return None
+        if name in ("summary.json", "runs.csv") and place[-1] in _EXACT:
+            return 0.0
+        if name == "summary.json" and place[-1] == "mean":
+            limit = self.limits.get(place[-2])
+            return limit.mean if limit else None
+        limit = self.limits.get(_metric_of_run(name, place))
+        return limit.run if limit else None
+
+
+def _metric_of_run(name: str, place: Place) -> str:
+    """Return which metric of a single run stands in a place; empty if none."""
+    if name == "runs.csv":
+        return place[-1].removeprefix("test_").removeprefix("dev_")
+    is_score = name == "scores.json" and place[0] in ("test", "dev")
+    return place[1] if is_score and place[2:] in ((), ("value",)) else ""
 
 
 def gaps(file: str, recorded: bytes, found: bytes, rule: Rule) -> list[Gap]:

@@ -29,7 +29,7 @@ class Outcome:
         commit: what was run again
         env: ``lock`` or ``current``
         results: one for each stage
-        metrics: tolerance of each metric
+        limits: how far each metric may move
         environment: recorded and present value of what differs
         now: the environment of the new run
         notes: what else a reader should know
@@ -40,7 +40,7 @@ class Outcome:
     commit: commits.Commit
     env: str
     results: list[Result]
-    metrics: dict[str, float]
+    limits: dict[str, tolerance.Limit]
     environment: dict[str, tuple[Any, Any]] | None
     now: Mapping[str, Any]
     notes: list[str] = field(default_factory=list)
@@ -118,7 +118,7 @@ def verify(study: Path, revision: str, *, env: str, folder: Path) -> Outcome:
     again.prepare_data()
     programs = again.make_environment(env)
     again.run(programs, len(recorded))
-    metrics = tolerance.tolerances(_json(again.committed / comparison.SUMMARY))
+    limits = tolerance.limits(_json(again.committed / comparison.SUMMARY))
     found = comparison.read_lock(again.study / comparison.LOCK)
     sides = comparison.Sides(again.committed, again.study, again.cached)
     before = _environment(again.committed)
@@ -126,8 +126,8 @@ def verify(study: Path, revision: str, *, env: str, folder: Path) -> Outcome:
     return Outcome(
         commit=commit,
         env=env,
-        results=comparison.compare(recorded, found, sides, metrics),
-        metrics=metrics,
+        results=comparison.compare(recorded, found, sides, limits),
+        limits=limits,
         environment=environment.differences(before, now) if before and now else None,
         now=now or environment.describe(),
         notes=_notes(commit, sorted(recorded.keys() - found.keys())),
@@ -199,7 +199,7 @@ def _surroundings(differences: Mapping[str, Any] | None) -> str:
 
 def summary(outcome: Outcome) -> str:
     """Return the outcome as text for a terminal."""
-    width = max(len(result.name) for result in outcome.results)
+    width = max((len(result.name) for result in outcome.results), default=0)
     lines = [
         f"{result.name:{width}}  {result.verdict.value if result.verdict else ''}"
         for result in outcome.results
@@ -248,7 +248,7 @@ def as_plain(outcome: Outcome) -> dict[str, Any]:
         "first_difference": first.name if first else None,
         "cause": cause(outcome),
         "stages": [_plain_result(result) for result in outcome.results],
-        "tolerances": outcome.metrics,
+        "tolerances": {name: asdict(limit) for name, limit in outcome.limits.items()},
         "environment": outcome.now,
         "environment_differences": outcome.environment,
         "not_compared": comparison.NOT_COMPARED,
@@ -327,14 +327,17 @@ def _explanation(outcome: Outcome) -> list[str]:
 
 
 def _tolerance_text(outcome: Outcome) -> str:
-    limits = ", ".join(f"{name} {value:.3g}" for name, value in outcome.metrics.items())
+    here = ", ".join(
+        f"{name} {limit.mean:.3g} and {limit.run:.3g}"
+        for name, limit in outcome.limits.items()
+    )
     return (
-        f"Tolerance: {tolerance.SHARE} of a metric's standard deviation over seeds "
-        f"and folds, at least {tolerance.FLOOR:g}; {tolerance.SINGLE_RUN:g} where one "
-        f"run gives none. Here: {limits or 'no metrics/summary.json'}. It holds for "
-        "the means and for each run's metrics; results computed from equal inputs "
-        f"must agree to {tolerance.FLOOR:g}, and other values are shown, but do not "
-        "decide."
+        f"Tolerance: the mean of a metric may move by {tolerance.MEAN_SHARE:g}, its "
+        f"value in one run by {tolerance.RUN_SHARE:g} standard deviations over seeds "
+        f"and folds (at least {tolerance.FLOOR:g}; {tolerance.SINGLE_RUN:g} where one "
+        f"run gives no deviation). Here: {here or 'no metrics/summary.json'}. Results "
+        f"computed from equal inputs must agree to {tolerance.FLOOR:g}. Other values "
+        "are shown, but do not decide."
     )
 
 
