@@ -44,6 +44,7 @@ CONFIG: Spec = {
         "labelFontSize": 12,
         "symbolType": "stroke",
         "symbolStrokeWidth": 3,
+        "symbolOpacity": 1,
         "offset": 4,
     },
     "aria": False,
@@ -77,8 +78,20 @@ def svg(spec: Spec, *, name: str, description: str) -> str:
     return opening + text[text.index(">", text.index("<svg")) + 1 :]
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
+def _short(labels: Sequence[str]) -> list[str]:
+    """Cut long labels in the middle, where they still differ then."""
+    keep = _LONGEST_LABEL // 2
+    cut = [
+        label if len(label) <= _LONGEST_LABEL else f"{label[:keep]}…{label[1 - keep :]}"
+        for label in labels
+    ]
+    return cut if len(set(cut)) == len(set(labels)) else list(labels)
+
+
+def _padding(labels: Sequence[str]) -> dict[str, float]:
+    """Leave room: browsers set text in wider fonts than the one measured with."""
+    longest = max(map(len, labels), default=0)
+    return {"left": 8 + 1.2 * longest, "right": 10, "top": 4, "bottom": 4}
 
 
 def _chart(rows: Sequence[Row], **parts: Any) -> Spec:
@@ -86,6 +99,7 @@ def _chart(rows: Sequence[Row], **parts: Any) -> Spec:
         "data": {"values": [dict(row) for row in rows]},
         "width": WIDTH,
         "height": 210,
+        "padding": _padding(()),
         "config": CONFIG,
     }
     return spec | parts
@@ -164,7 +178,8 @@ def runs(rows: Sequence[Row], *, title: str) -> Spec:
         layers.append(
             {"mark": mean, "encoding": {"x": {**x, "aggregate": "mean"}}},
         )
-    return _chart(rows, layer=layers, height={"step": 26})
+    names = [str(row["run"]) for row in rows]
+    return _chart(rows, layer=layers, height={"step": 26}, padding=_padding(names))
 
 
 def bars(rows: Sequence[Row], points: Sequence[Row], *, value: str, title: str) -> Spec:
@@ -176,7 +191,8 @@ def bars(rows: Sequence[Row], points: Sequence[Row], *, value: str, title: str) 
         value: column of the bar
         title: of the horizontal axis
     """
-    names = {row["label"]: _short(str(row["label"])) for row in rows}
+    labels = [str(row["label"]) for row in rows]
+    names = dict(zip(labels, _short(labels), strict=True))
     drawn = [
         {"name": names[row["label"]], "kind": "bar", "value": row[value]}
         | {"low": row["low"], "high": row["high"]}
@@ -213,12 +229,13 @@ def bars(rows: Sequence[Row], points: Sequence[Row], *, value: str, title: str) 
         layers.append(
             {"data": {"values": dots}, "mark": mark, "encoding": {"x": x, "y": y}}
         )
-    return _chart(drawn, layer=layers, height={"step": step})
+    size = {"height": {"step": step}, "padding": _padding(list(names.values()))}
+    return _chart(drawn, layer=layers, **size)
 
 
 def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Spec:
     """Draw a confusion matrix; shades are shares of the actual class."""
-    names = [_short(label) for label in labels]
+    names = _short(labels)
     rows = []
     for actual, line in zip(names, counts, strict=True):
         total = sum(line)
@@ -230,8 +247,8 @@ def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Spec:
     few = len(labels) <= _LARGEST_WITH_NUMBERS
     step = max(5, min(40, 400 // max(1, len(labels))))
     axis = {"grid": False, "labelOverlap": not few, "labelLimit": 130}
-    x = {"field": "predicted", "type": "nominal", "sort": names, "title": "predicted"}
-    y = {"field": "actual", "type": "nominal", "sort": names, "title": "actual"}
+    x = {"field": "predicted", "type": "nominal", "sort": names, "title": None}
+    y = {"field": "actual", "type": "nominal", "sort": names, "title": None}
     encoding = {
         "x": {**x, "axis": {**axis, "labelAngle": -45}},
         "y": {**y, "axis": axis},
@@ -252,7 +269,8 @@ def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Spec:
                 "encoding": {"text": {"field": "shown"}, "color": colour},
             }
         )
-    size = {"width": {"step": step}, "height": {"step": step}}
+    size: Spec = {"width": {"step": step}, "height": {"step": step}}
+    size["padding"] = _padding(names)
     return _chart(rows, encoding=encoding, layer=layers, **size)
 
 
@@ -278,7 +296,7 @@ def calibration(rows: Sequence[Row], *, sure: str, right: str) -> Spec:
     both = {"x": x, "y": y}
     layers: list[Spec] = [
         {"data": {"values": diagonal}, "mark": ideal, "encoding": both},
-        {"mark": {"type": "line", "color": BLUE, "strokeWidth": 1.5}, "encoding": both},
+        {"mark": {"type": "line", "color": BLUE, "opacity": 0.3}, "encoding": both},
         {
             "mark": {"type": "point", "filled": True, "color": BLUE, "opacity": 0.75},
             "encoding": {**both, "size": size},

@@ -21,6 +21,11 @@ def grid(cards: Iterable[str]) -> str:
     return f'<div class="grid">{"".join(cards)}</div>'
 
 
+def stack(cards: Iterable[str]) -> str:
+    """Return boxes one below the other, as one cell of a grid."""
+    return f'<div class="stack">{"".join(cards)}</div>'
+
+
 def section(name: str, heading: str, body: str, *, hint: str = "") -> str:
     """Return a section; ``body`` is HTML, the rest is text."""
     note = f'<p class="hint">{text(hint)}</p>' if hint else ""

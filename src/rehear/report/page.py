@@ -90,10 +90,12 @@ def _warning(content: Content) -> str:
 
 def _results(content: Content) -> str:
     first, *others = content.names
-    tiles = [_headline(content, first), *(_tile(content, name) for name in others)]
+    tiles = [_tile(content, name) for name in others]
     if content.task != "regression":
         tiles.append(_calibration_error(content))
-    body = f'<div class="tiles">{"".join(tiles)}</div>'
+    body = _headline(content, first)
+    if tiles:
+        body += f'<div class="tiles">{"".join(tiles)}</div>'
     cards = [results.runs_chart(content), results.runs_table(content)]
     note = content.runs[0].scores.get("note")
     warning = f'<p class="hint">{text(note)}.</p>' if note else ""

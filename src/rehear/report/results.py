@@ -17,7 +17,7 @@ from rehear.postprocessing import (
 from rehear.randomness import generator
 from rehear.report import charts, picture
 from rehear.report.content import Content
-from rehear.report.markup import card, details, grid, table, text
+from rehear.report.markup import card, details, grid, stack, table, text
 from rehear.report.tables import number, percent
 
 _MOST_GROUPS = 12
@@ -77,13 +77,15 @@ def _run(content: Content, run: Any) -> str:
 def runs_table(content: Content) -> str:
     """Return dev and test score of every run."""
     name = content.names[0]
-    header = ["Run", f"Dev {title(name)}", *(f"Test {title(n)}" for n in content.names)]
+    header = ["Run", f"Dev {title(name)}", *map(title, content.names)]
     rows = []
     for run in content.runs:
         cells = [run.scores["dev"][name]]
         cells += [run.scores["test"][n]["value"] for n in content.names]
         rows.append([_run(content, run), *(number(c, content.decimals) for c in cells)])
-    return card(table(header, rows), heading="Every run")
+    return card(
+        table(header, rows), heading="Every run", hint="Scores without Dev: test."
+    )
 
 
 def training(content: Content) -> str:
@@ -113,15 +115,16 @@ def training(content: Content) -> str:
 
 def errors(content: Content) -> str:
     """Return confusion or scatter, every label's scores, and calibration."""
-    cards = []
-    if content.task == "classification":
-        cards.append(_confusion(content))
-    elif content.task == "regression":
-        cards += _scatters(content)
-    cards.append(_per_class(content))
+    beside = [_per_class(content)]
     if content.task != "regression":
-        cards.append(_calibration(content))
-    return grid(part for part in cards if part) + _class_table(content)
+        beside.append(_calibration(content))
+    if content.task == "classification":
+        cards = [_confusion(content), stack(beside)]
+    elif content.task == "regression":
+        cards = [*_scatters(content), *beside]
+    else:
+        cards = beside
+    return grid(cards) + _class_table(content)
 
 
 def _confusion(content: Content) -> str:
@@ -131,7 +134,7 @@ def _confusion(content: Content) -> str:
         name="confusion",
         description="Confusion matrix of actual and predicted classes",
     )
-    hint = "Percent of the clips of the actual class"
+    hint = "Rows: actual. Columns: predicted. Percent of the clips of the actual class"
     hint += ", over all runs." if len(content.pooled) > 1 else "."
     return card(figure, heading="Confusion matrix", hint=hint)
 
