@@ -1,0 +1,93 @@
+import csv
+import hashlib
+import re
+
+import numpy as np
+import pytest
+
+from rehear import audio
+from rehear.manifest import Clip
+from rehear.survey import examine
+
+READABLE = {  # sample rate in Hz, where the name or soundfile says it
+    "mp3_in_wav.wav": 16000,
+    "alaw_8kHz.wav": 8000,
+    "u8_11025Hz.wav": 11025,
+    "stereo_float_48kHz.wav": 48000,
+    "wav_4000Hz.wav": 4000,
+    "wav_500kHz.wav": 500000,
+    "s24_44k.wav": 44100,
+    "opus_48k.opus": 48000,
+    "six_channel.wav": None,
+    "vorbis_128kHz.ogg": 128000,
+    "flac_24bit.flac": None,
+    "very_short_19ms.flac": None,
+}
+REASONS = {
+    "truncated_126.flac": "damaged|truncated",
+    "truncated_142.flac": "damaged|truncated",
+    "truncated_144.flac": "damaged|truncated",
+    "aac.m4a": "m4a",
+    "empty_0_frames.wav": "holds no samples",
+    "zero_bytes.wav": r"empty \(0 bytes\)",
+    "undecodable.mp3": "damaged|no audio",
+}
+
+
+@pytest.fixture
+def tones(tmp_path):
+    for number in range(5):
+        time = np.arange(800 + number) / 8000
+        tone = 0.5 * np.sin(2 * np.pi * (200 + number) * time)
+        audio.write(tmp_path / f"{number}.wav", tone[None], 8000)
+    return [Clip(clip=str(n), file=f"{n}.wav") for n in range(5)]
+
+
+def test_awkward_recordings_are_read_or_refused_with_a_reason(recordings):
+    folder = recordings / "edge_cases"
+    with (folder / "index.csv").open(encoding="utf-8") as stream:
+        names = [row["file"] for row in csv.DictReader(stream)]
+    clips = [Clip(clip=name, file=name) for name in names]
+    good, faults = examine(clips, folder, processes=2)
+    assert {clip.file for clip in good} == set(READABLE)
+    for clip in good:
+        assert READABLE[clip.file] in (None, clip.sample_rate)
+        assert clip.duration > 0
+        assert len(clip.sha256) == 64
+    assert {fault.file for fault in faults} == set(REASONS)
+    for fault in faults:
+        assert fault.reason.startswith(fault.file)
+        assert re.search(REASONS[fault.file], fault.reason)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 5])
+def test_number_of_processes_does_not_matter(tones, tmp_path, processes):
+    clips = [
+        Clip(clip=f"{c.clip}-{i}", file=c.file, start=i * 1e-4)
+        for c in tones
+        for i in range(40)
+    ]
+    assert examine(clips, tmp_path, processes=processes) == examine(
+        clips, tmp_path, processes=1
+    )
+
+
+def test_digest_is_that_of_the_decoded_samples(tones, tmp_path):
+    (clip,), _ = examine([Clip(clip="a", file="3.wav", end=0.05)], tmp_path)
+    waveform, rate = audio.read(tmp_path / "3.wav", None, 0.05)
+    expected = hashlib.sha256(waveform.astype("<f4").tobytes()).hexdigest()
+    assert (clip.sha256, clip.sample_rate) == (expected, rate)
+    assert clip.duration == 0.05
+
+
+def test_same_samples_in_another_container_have_the_same_digest(tones, tmp_path):
+    audio.write(tmp_path / "0.flac", *audio.read(tmp_path / "0.wav"))
+    good, _ = examine([tones[0], Clip(clip="f", file="0.flac")], tmp_path)
+    assert good[0].sha256 == good[1].sha256
+
+
+def test_order_is_kept_and_faults_are_separate(tones, tmp_path):
+    (tmp_path / "2.wav").write_bytes(b"")
+    good, faults = examine(tones, tmp_path, processes=2)
+    assert [clip.clip for clip in good] == ["0", "1", "3", "4"]
+    assert [(f.clip, f.reason.partition(":")[0]) for f in faults] == [("2", "2.wav")]
