@@ -1,8 +1,11 @@
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -267,6 +270,44 @@ def test_later_failure_does_not_fetch_again(fetched, tmp_path):
     fetch.run(values, tmp_path)
     paths = [path for path, _, _ in server.asked]
     assert paths.count("/a.wav") == paths.count("/b.wav") == 1
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from rehear import params
+from rehear.stages import fetch
+fetch.run(params.load(Path(sys.argv[1], "params.yaml")), Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_killed_fetch_goes_on(digits, tmp_path, how):
+    page = digits.pages["/fsdd.tar.gz"]
+    digits.reached.clear()
+    page.cut_after, page.cuts, page.hold = len(page.body) - 1, 1, threading.Event()
+    (tmp_path / "params.yaml").write_text(
+        f"dataset: {{name: fsdd, url: '{digits.url}/fsdd.tar.gz'}}"
+    )
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    parts = tmp_path / ".rehear" / "downloads"
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        assert digits.reached.wait(60)
+        deadline = time.monotonic() + 60
+        while not any(p.stat().st_size for p in parts.glob("*.part")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(how)
+        assert process.wait(30) != 0
+    page.hold.set()
+    assert not (tmp_path / "data" / "raw").exists()
+    assert not (tmp_path / "data" / "manifest.csv").exists()
+    (part,) = parts.glob("*.part")
+    have = part.stat().st_size
+    fetch.run(of_digits(digits, "speaker"), tmp_path)
+    assert digits.sent()[-1] == len(page.body) - have
+    names = sorted(path.name for path in (tmp_path / "data").iterdir())
+    assert names == ["card.json", "manifest.csv", "raw"]
 
 
 @pytest.fixture(scope="module")

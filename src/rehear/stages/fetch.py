@@ -59,6 +59,8 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> None:
         checked = _check(found, params.fetch, study / source, processes)
         _describe(params, study, dataset, checked, prefix=source.as_posix())
         return
+    for stale in (study / paths.RAW).parent.glob(".raw.*.tmp"):
+        shutil.rmtree(stale)  # of a process that was killed
     with atomic.folder(study / paths.RAW) as raw:
         found = _fetched(dataset, raw, study, task)
         checked = _check(found, params.fetch, raw, processes)
