@@ -80,17 +80,24 @@ def fail(problem: str) -> None:
     sys.exit(1)
 
 
-def drop_own_data(study: Path, dataset: str) -> None:
-    """Remove the files about own recordings where the answers need none."""
-    own = study / "data" / "own"
-    unused: dict[str, list[Path]] = {"csv": [], "folder": [own / "labels.csv"]}
-    for file in unused.get(dataset, [own / "labels.csv", study / "data" / "README.md"]):
-        file.unlink()
-    if dataset not in unused:
-        # Generated over an older study, these hold data: they stay, then.
-        for folder in (own, own.parent):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+def place_own_data(study: Path, dataset: str) -> None:
+    """Make ``data/own`` where the answers need it, and no ``data`` elsewhere.
+
+    git ignores ``data/own``, in the template as well: the example of a table
+    lies beside it there.
+    """
+    table, own = study / "data" / "labels.csv", study / "data" / "own"
+    if dataset in ("csv", "folder"):
+        own.mkdir(exist_ok=True)
+    else:
+        (study / "data" / "README.md").unlink()
+    if dataset == "csv" and not (own / table.name).exists():
+        table.rename(own / table.name)
+    else:
+        table.unlink()
+    # Generated over an older study, it holds data: then it stays.
+    with contextlib.suppress(OSError):
+        table.parent.rmdir()
 
 
 def complete(template: Path) -> None:
@@ -112,7 +119,7 @@ def complete(template: Path) -> None:
         fail(str(error))
     extras = [extra for extra in ANSWERS["__extras"].split(",") if extra]
     study_lock.write(template, STUDY, extras=extras, name=ANSWERS["study_slug"])
-    drop_own_data(STUDY, ANSWERS["dataset"])
+    place_own_data(STUDY, ANSWERS["dataset"])
     study_licence.write(STUDY, licence=ANSWERS["licence"], author=ANSWERS["author"])
     # cruft calls hooks in temporary folders, too, and compares what they leave.
     if ANSWERS.get("_output_dir"):

@@ -1,6 +1,7 @@
 """The template's default study and the repository's own are one and the same."""
 
 import json
+import subprocess
 
 import pytest
 import rehear
@@ -53,3 +54,19 @@ def test_what_the_repository_ignores_is_no_less(file, study, repository):
 def test_the_template_knows_the_version_of_the_toolkit(repository):
     answers = json.loads((repository / "cookiecutter.json").read_text(encoding="utf-8"))
     assert answers["__toolkit"] == rehear.__version__
+
+
+def test_git_ignores_no_file_of_the_template(repository):
+    # the .gitignore that a study gets works inside the template's folder, too
+    template = "{{cookiecutter.study_slug}}"
+    answer = subprocess.run(
+        ["git", "ls-files", "--others", "--ignored", "--exclude-standard", template],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode:
+        pytest.skip("not a git repository")
+    left_out = [name for name in answer.stdout.splitlines() if "cache" not in name]
+    assert left_out == []

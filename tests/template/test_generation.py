@@ -164,8 +164,12 @@ def test_generating_without_git_succeeds(
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None:
         pytest.skip("needs uv")
-    monkeypatch.setenv("UV", uv)
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    wrapper = tmp_path / "bin" / "uv"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f"#!/bin/sh\nPATH='{os.environ['PATH']}' exec '{uv}' \"$@\"\n")
+    wrapper.chmod(0o755)
+    monkeypatch.delenv("UV", raising=False)
+    monkeypatch.setenv("PATH", str(wrapper.parent))
     answer = cookiecut(repository, tmp_path, cookiecutter_config)
     assert answer.returncode == 0, answer.stderr
     assert "NOTE: git is not installed" in answer.stderr
