@@ -42,6 +42,13 @@ def adam(
     """Adam, fused into one kernel.
 
     Source: Kingma and Ba, "Adam", 2015, https://arxiv.org/abs/1412.6980.
+
+    Args:
+        parameters: given by the program
+        lr: given by the program
+        betas: decay of the running means of gradients and of their squares
+        eps: added to the denominator
+        weight_decay: added to the gradient, as a share of the weights
     """
     return _Adam(
         parameters,
@@ -65,6 +72,13 @@ def adamw(
 
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization",
     2019, https://arxiv.org/abs/1711.05101.
+
+    Args:
+        parameters: given by the program
+        lr: given by the program
+        betas: decay of the running means of gradients and of their squares
+        eps: added to the denominator
+        weight_decay: share of the weights taken off in a step, times the rate
     """
     return _AdamW(
         parameters,
@@ -84,7 +98,15 @@ def sgd(
     weight_decay: float = 0.0,
     nesterov: bool = False,
 ) -> Optimizer:
-    """Stochastic gradient descent."""
+    """Stochastic gradient descent.
+
+    Args:
+        parameters: given by the program
+        lr: given by the program
+        momentum: share of the last step that is kept
+        weight_decay: added to the gradient, as a share of the weights
+        nesterov: look ahead along the momentum
+    """
     return _SGD(
         parameters,
         lr=lr,
