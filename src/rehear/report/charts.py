@@ -63,8 +63,7 @@ def svg(spec: Spec, *, name: str, description: str) -> str:
 
     import vl_convert
 
-    text: str = vl_convert.vegalite_to_svg({"$schema": _SCHEMA, **spec})
-    text = re.sub(r'\b(id="|url\(#|href="#)', rf"\1{name}-", text)
+    text = scoped(vl_convert.vegalite_to_svg({"$schema": _SCHEMA, **spec}), name)
     # Empty groups and hidden backgrounds are a third of the text.
     text = re.sub(r'<path class="(?:fore|back)ground"[^>]*d=""[^>]*/>', "", text)
     size = re.search(r'width="([\d.]+)" height="([\d.]+)"', text)
@@ -76,6 +75,11 @@ def svg(spec: Spec, *, name: str, description: str) -> str:
         'xmlns="http://www.w3.org/2000/svg">'
     )
     return opening + text[text.index(">", text.index("<svg")) + 1 :]
+
+
+def scoped(text: str, name: str) -> str:
+    """Begin every name inside an SVG with ``name``: they are global on a page."""
+    return re.sub(r'\b(id="|url\(#|href="#)', rf"\1{name}-", text)
 
 
 def _short(labels: Sequence[str]) -> list[str]:
