@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
 export PATH := $(BIN):$(PATH)
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install repro test quick check lock clean
+.PHONY: help install repro test quick check deps lock clean
 
 help:
 	@echo 'make repro    reproduce the reference study (dvc repro)'
@@ -43,6 +43,9 @@ check: install
 	ruff check
 	ruff format --check
 	mypy
+
+deps: install
+	python tests/closure.py
 
 lock: | $(UV)
 	$(UV) pip compile pyproject.toml -q -o requirements.lock --universal \

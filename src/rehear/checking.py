@@ -56,13 +56,13 @@ def check_parts(params: Params) -> None:
         except ParamsError as error:
             raise ParamsError(f"{FILE}: {key}: {error}") from None
     task = name_of(params.task)
-    choose(params.evaluate.metrics, task=task, track=params.train.track)
     supported = getattr(_dataset(params), "tasks", (task,))
     if task not in supported:
         raise ParamsError(
             f"{FILE}: data set '{params.dataset['name']}' is for "
             f"{' or '.join(supported)}, but task is {task}"
         )
+    choose(params.evaluate.metrics, task=task, track=params.train.track)
 
 
 def _dataset(params: Params) -> Any:

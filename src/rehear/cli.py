@@ -163,7 +163,7 @@ def _stages(options: argparse.Namespace) -> int:
             name = "-".join([stage, *map(str, keywords.values())])
             with workspace.lock(study, name):
                 start = time.monotonic()
-                _module(stage)(values, study, **keywords)
+                _function(stage)(values, study, **keywords)
                 workspace.record_run(study, name, time.monotonic() - start)
     return 0
 
@@ -182,18 +182,27 @@ def _runs(
     return [{"seed": seed, "fold": fold} for seed in seeds for fold in folds]
 
 
-def _module(stage: str) -> Callable[..., object]:
+def _function(stage: str) -> Callable[..., object]:
+    """Return the function of a stage; only its own imports are paid for."""
     if stage == "fetch":
-        from rehear.stages import fetch as module
-    elif stage == "preprocess":
-        from rehear.stages import preprocess as module
-    elif stage == "train":
-        from rehear.stages import train as module
-    elif stage == "evaluate":
-        from rehear.stages import evaluate as module
-    else:
-        from rehear.stages import postprocess as module
-    return module.run
+        from rehear.stages import fetch
+
+        return fetch.run
+    if stage == "preprocess":
+        from rehear.stages import preprocess
+
+        return preprocess.run
+    if stage == "train":
+        from rehear.stages import train
+
+        return train.run
+    if stage == "evaluate":
+        from rehear.stages import evaluate
+
+        return evaluate.run
+    from rehear.stages import postprocess
+
+    return postprocess.run
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -11,6 +11,9 @@ class MSE(nn.Module):
         logits and targets ``(batch, targets)``
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         return functional.mse_loss(logits.float(), targets)
 
@@ -26,6 +29,9 @@ class CCC(nn.Module):
     Shape:
         logits and targets ``(batch, targets)``
     """
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         predicted = logits.float()

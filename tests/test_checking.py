@@ -1,0 +1,102 @@
+"""`rehear check`: every mistake shows before the expensive work."""
+
+import shutil
+
+import pytest
+
+from rehear import checking, params
+from rehear.errors import ParamsError, RehearError
+
+
+@pytest.fixture
+def study(tmp_path, repository):
+    shutil.copy(repository / "params.yaml", tmp_path)
+    return tmp_path
+
+
+def change(study, **changes):
+    from ruamel.yaml import YAML
+
+    yaml, path = YAML(), study / "params.yaml"
+    tree = yaml.load(path)
+    for dotted, value in changes.items():
+        *keys, last = dotted.split("__")
+        node = tree
+        for key in keys:
+            node = node[key]
+        node[last] = value
+    yaml.dump(tree, path)
+    return params.load(path)
+
+
+def test_the_reference_study_passes_and_prints_the_path(study):
+    lines = list(checking.check(study))
+    assert lines[0] == "params.yaml: 3 run(s), every part known"
+    assert lines[-1].startswith("waveform (1, 16000) → mono (1, 16000) → fit")
+    assert " → cnn10 → logits (" in lines[-1]
+    assert "log_mel (1, 64, 51)" in lines[-1]
+
+
+def test_functionals_go_to_the_feed_forward_network(study):
+    pytest.importorskip("opensmile")
+    transforms = ["mono", "opensmile", {"name": "standardize", "online": True}]
+    values = change(study, preprocess__transforms=transforms, model={"name": "ffnn"})
+    path = checking.dry_run(study, values)
+    assert path[2:] == ["opensmile (88)", "standardize (88)", "ffnn", "logits (2)"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"model": {"name": "cnn11"}},
+            r"params.yaml: model: unknown model 'cnn11'. Di",
+        ),
+        ({"model": {"name": "cnn10", "widht": 8}}, r"no argument 'widht'. Did you mea"),
+        ({"model": {"name": "cnn10", "num_outputs": 3}}, r"'num_outputs' is set by th"),
+        (
+            {"train__optimizer": {"name": "adamq"}},
+            r"train.optimizer: unknown optimizer",
+        ),
+        (
+            {"train__scheduler": {"name": "cosin"}},
+            r"train.scheduler: unknown scheduler",
+        ),
+        (
+            {"train__loss": {"name": "mse", "x": 1}},
+            r"train.loss: loss 'mse' has no arg",
+        ),
+        ({"train__track": "uarr"}, r"unknown metric 'uarr'. Did you mean 'uar'"),
+        ({"train__track": "ccc"}, r"metric 'ccc' is for regression"),
+        ({"evaluate__metrics": ["acuracy"]}, r"Did you mean 'accuracy'"),
+        ({"dataset": {"name": "fsd"}}, r"dataset: unknown data set 'fsd'"),
+        ({"task": "clasification"}, r"task: unknown task 'clasification'"),
+        (
+            {"augment": [{"name": "mix_up"}]},
+            r"augment.0: unknown augmentation 'mix_up'",
+        ),
+        (
+            {"preprocess__transforms": ["mono", "logmel"]},
+            r"transforms.1: unknown transf",
+        ),
+        ({"model": {"name": "ffnn"}}, r"model 'ffnn' takes a vector"),
+        ({"preprocess__transforms": ["log_mel", "mono"]}, r"'mono'"),
+        ({"dataset": {"name": "fsdd"}, "task": "tagging"}, r"'fsdd' is for classifica"),
+    ],
+)
+def test_mistakes_are_named(study, changes, message):
+    change(study, **changes)
+    with pytest.raises(RehearError, match=message) as caught:
+        list(checking.check(study))
+    assert "\n" not in str(caught.value)
+
+
+def test_own_data_must_be_watched_by_dvc(study, repository):
+    shutil.copy(repository / "dvc.yaml", study)
+    values = change(study, dataset={"name": "folder"})
+    with pytest.raises(ParamsError, match=r"add the line '- \${fetch.source}' to its"):
+        checking.check_source(study, values)
+    text = (study / "dvc.yaml").read_text()
+    (study / "dvc.yaml").write_text(text.replace("- data/raw\n", "- ${fetch.source}\n"))
+    with pytest.raises(ParamsError, match="stage 'fetch'"):
+        checking.check_source(study, values)

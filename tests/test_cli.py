@@ -1,0 +1,149 @@
+"""The command line: what it says, what it imports, how it ends."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from rehear import cli
+
+
+def rehear(*arguments, cwd, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "rehear", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "default"},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+HEAVY = ("torch", "numpy", "pandas", "ruamel", "omegaconf", "dvc", "vl_convert", "tqdm")
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    code = (
+        "import sys, rehear.cli\n"
+        "try:\n    rehear.cli.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([name for name in sys.argv[1:] if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *HEAVY],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert all(stage in done.stdout for stage in cli.STAGES)
+
+
+@pytest.mark.parametrize(
+    ("module", "banned"),
+    [
+        ("rehear.stages.fetch", ("torch", "pandas", "sklearn", "scipy")),
+        ("rehear.stages.preprocess", ("torch", "pandas", "sklearn", "scipy")),
+        ("rehear.stages.postprocess", ("torch", "pandas", "sklearn", "scipy")),
+        ("rehear.stages.train", ("pandas", "sklearn", "accelerate", "torch._dynamo")),
+        (
+            "rehear.stages.evaluate",
+            ("pandas", "sklearn", "accelerate", "torch._dynamo"),
+        ),
+    ],
+)
+def test_stages_import_only_what_they_need(module, banned):
+    code = f"import sys, {module}; print([n for n in sys.argv[1:] if n in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *banned],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_outside_a_study_it_says_where_to_go(tmp_path):
+    said = rehear("check", cwd=tmp_path, code=1)
+    assert said.startswith("rehear: no params.yaml in ")
+    assert said.count("\n") == 1
+
+
+def test_a_mistake_in_params_is_one_line_without_traceback(tmp_path):
+    (tmp_path / "params.yaml").write_text("train:\n  epoch: 3\n")
+    said = rehear("train", cwd=tmp_path, code=1)
+    assert (
+        "params.yaml line 2: train.epoch: unknown key. Did you mean 'epochs'?" in said
+    )
+    assert said.count("\n") == 1
+
+
+def test_a_stage_before_its_turn_says_what_to_run(tmp_path):
+    (tmp_path / "params.yaml").write_text("{}")
+    for stage in ("preprocess", "train"):
+        assert "run `rehear fetch`" in rehear(stage, cwd=tmp_path, code=1)
+    assert "run `rehear train` first" in rehear("evaluate", cwd=tmp_path, code=1)
+
+
+def test_unknown_stage_gets_the_likely_one(tmp_path):
+    (tmp_path / "params.yaml").write_text("{}")
+    said = rehear("run", "fetch", "trian", cwd=tmp_path, code=1)
+    assert "unknown stage 'trian'. Did you mean 'train'?" in said
+
+
+def test_list_and_show(tmp_path):
+    every = rehear("list", cwd=tmp_path)
+    assert "models" in every
+    assert "cnn10, ffnn" in every
+    assert "log_mel" in rehear("list", "transforms", cwd=tmp_path)
+    shown = rehear("show", "cnn10", cwd=tmp_path)
+    assert "  name: cnn10\n  width: 64\n" in shown
+    assert "arxiv.org" in rehear("show", "mixup", cwd=tmp_path)
+    said = rehear("show", "cnn11", cwd=tmp_path, code=1)
+    assert "Did you mean 'cnn10'?" in said
+    said = rehear("list", "modles", cwd=tmp_path, code=1)
+    assert "Did you mean 'models'?" in said
+
+
+def test_show_writes_out_defaults_as_loadable_yaml(tmp_path):
+    from rehear import params
+
+    (tmp_path / "params.yaml").write_text("train: {lr: 1e-4}\n")
+    (tmp_path / "all.yaml").write_text(rehear("show", cwd=tmp_path))
+    assert params.load(tmp_path / "all.yaml") == params.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; run the same command to go on"),
+        (OSError(errno.ENOSPC, "No space", "data/x"), 1, "data/x: no space left on"),
+        (OSError(errno.EACCES, "Permission denied", "x"), 1, "x: Permission denied"),
+    ],
+)
+def test_how_it_ends(monkeypatch, capsys, tmp_path, error, code, text):
+    from rehear import workspace
+
+    def fail(_):
+        raise error
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workspace, "study_root", fail)
+    assert cli.main(["check"]) == code
+    assert text in capsys.readouterr().err
+
+
+def test_programming_errors_keep_their_traceback(monkeypatch, tmp_path):
+    from rehear import workspace
+
+    def fail(_):
+        raise ZeroDivisionError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workspace, "study_root", fail)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["check"])
