@@ -102,9 +102,10 @@ def _plots(study: Path, revisions: Sequence[str]) -> dict[str, Any]:
     lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
     if done.returncode:
         reason = lines[-1].removeprefix("ERROR: ") if lines else done.stderr.strip()
+        shown = " ".join(["dvc plots diff", *revisions])
         raise StageError(
-            f"`{' '.join(['dvc plots diff', *revisions])}` failed: {reason}; check that "
-            "the revisions exist (`git log`, `dvc exp show`)"
+            f"`{shown}` failed: {reason}; check that the revisions exist "
+            "(`git log`, `dvc exp show`)"
         )
     # DVC prints nothing at all where there is nothing to plot.
     found: dict[str, Any] = json.loads(done.stdout or '{"data": {}}')
