@@ -1,6 +1,7 @@
 """The command line: one subcommand for each stage, and the rest."""
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -118,7 +119,11 @@ def _add_pipeline(
         "repro", help="like `dvc repro`, with independent stages side by side"
     )
     command.add_argument("targets", nargs="*", metavar="STAGE")
-    command.add_argument("-j", "--jobs", type=int, default=1, metavar="N")
+    command.add_argument(
+        "-j", "--jobs", type=int, default=1, metavar="N", help="stages at a time"
+    )
+    command.add_argument("-f", "--force", action="store_true", help="run all again")
+    command.add_argument("--pull", action="store_true", help="ask the remote first")
     command.set_defaults(command=_repro)
     command = commands.add_parser(
         "verify", help="run a commit again elsewhere and compare every number"
@@ -155,6 +160,7 @@ def _stages(options: argparse.Namespace) -> int:
                 f"unknown stage '{stage}'.{suggest(stage, STAGES)} "
                 f"Known: {', '.join(STAGES)}"
             )
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     workspace.check_stage(study)
     workspace.load_parts(study)
     values = params.load(study / params.FILE)
@@ -163,8 +169,10 @@ def _stages(options: argparse.Namespace) -> int:
             name = "-".join([stage, *map(str, keywords.values())])
             with workspace.lock(study, name):
                 start = time.monotonic()
-                _function(stage)(values, study, **keywords)
+                result = _function(stage)(values, study, **keywords)
                 workspace.record_run(study, name, time.monotonic() - start)
+            if isinstance(result, str):
+                print(result)
     return 0
 
 
@@ -250,7 +258,9 @@ def _repro(options: argparse.Namespace) -> int:
     from rehear import repro, workspace
 
     study = workspace.study_root(Path.cwd())
-    return repro.run(study, options.targets, jobs=options.jobs)
+    chosen = {"--force": options.force, "--pull": options.pull}
+    extra = [option for option, wanted in chosen.items() if wanted]
+    return repro.run(study, options.targets, jobs=options.jobs, options=extra)
 
 
 def _verify(options: argparse.Namespace) -> int:

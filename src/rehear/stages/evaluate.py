@@ -1,5 +1,6 @@
 """The stage ``evaluate``: model and features → predictions/<run>/."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from rehear.manifest import Clip, Manifest
 from rehear.params import Params, Train
 from rehear.predictions import Predictions
 from rehear.store import Store
+
+log = logging.getLogger(__name__)
 
 
 def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
@@ -67,7 +70,18 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
         worst = evaluation.worst(tables["test"], params.evaluate.examples)
         examples = evaluation.examples(worst, tables["test"], clips, study)
         atomic.write_json(folder / "examples.json", examples)
+    _report(scores)
     return paths.predictions_of(study, seed, fold)
+
+
+def _report(scores: dict[str, Any]) -> None:
+    name, value = next(iter(scores["test"].items()))
+    shown = "undefined" if value["value"] is None else f"{value['value']:.3f}"
+    interval = ""
+    if value["low"] is not None and value["high"] is not None:
+        percent = f"{100 * scores['confidence']:g} %"
+        interval = f" [{value['low']:.3f}, {value['high']:.3f}] ({percent})"
+    log.info("%s: test %s %s%s", scores["run"], name, shown, interval)
 
 
 def _predict(

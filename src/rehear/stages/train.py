@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from rehear.clips import ClipSet
 from rehear.params import Params, run_name
 from rehear.store import Store
 
+log = logging.getLogger(__name__)
 STATE, WHERE = "state.safetensors", "where.json"
 
 
@@ -81,7 +83,27 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     target = paths.model_of(study, seed, fold)
     _write(target, trainer, config)
     shutil.rmtree(kept, ignore_errors=True)
+    _report(trainer, target)
     return target
+
+
+def _report(trainer: training.Trainer, target: Path) -> None:
+    now = trainer.progress
+    if now.best is None:
+        log.warning(
+            "%s: %s is undefined on the dev split in every epoch; kept the last one",
+            target.name,
+            trainer.track,
+        )
+        return
+    log.info(
+        "%s: best dev %s %.3f in epoch %d of %d",
+        target.name,
+        trainer.track,
+        now.best,
+        now.best_epoch,
+        now.epoch,
+    )
 
 
 def _fit(
