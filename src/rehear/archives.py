@@ -44,10 +44,14 @@ class Source:
         if self.data is not None:
             return self.data[start : start + count]
         # A descriptor of its own: one shared by forked processes would share
-        # its position as well.
-        with open(self.file, "rb", buffering=0) as stream:  # noqa: PTH123 - speed
-            stream.seek(self.offset + start)
-            return _exactly(stream, count)
+        # its position as well. Not open(): that takes as long as reading.
+        descriptor = os.open(self.file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            if self.offset + start:
+                os.lseek(descriptor, self.offset + start, os.SEEK_SET)
+            return _exactly(descriptor, count)
+        finally:
+            os.close(descriptor)
 
     def stream(self) -> IO[bytes]:
         """Return a seekable binary stream of these bytes only."""
@@ -231,11 +235,11 @@ def _zip_data(archive: str, header: int) -> int:
     return header + 30 + name + int.from_bytes(extra, "little")
 
 
-def _exactly(stream: io.FileIO, count: int) -> bytes:
-    # read() of an unbuffered file may return less than what was asked for.
-    data = stream.read(count) or b""
+def _exactly(descriptor: int, count: int) -> bytes:
+    # A single read may return less than what was asked for.
+    data = os.read(descriptor, count)
     while len(data) < count:
-        more = stream.read(count - len(data))
+        more = os.read(descriptor, count - len(data))
         if not more:
             break
         data += more

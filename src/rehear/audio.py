@@ -18,6 +18,7 @@ from rehear.resampling import resample
 __all__ = ["Facts", "encode_mp3", "facts", "read", "resample", "write"]
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_PCM_STEP = np.float32(1 / 32768)
 # What libsndfile cannot decode, and ffmpeg can.
 _FOREIGN = frozenset(
     {"m4a", "mp4", "aac", "wma", "webm", "mkv", "mov", "amr", "3gp", "ac3", "ape"}

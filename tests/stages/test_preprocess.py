@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from rehear import audio, manifest, resume
+from rehear import audio, blas, manifest, resume
 from rehear.errors import DataError, ParamsError
 from rehear.manifest import Clip, Manifest
 from rehear.params import Params, Part, Preprocess
@@ -55,7 +55,8 @@ def test_features_are_those_of_the_chain(tmp_path):
     transform = TRANSFORMS.build("log_mel", sample_rate=16000)
     for i in (0, 17, 39):
         waveform, rate = audio.read(tmp_path / "data" / "raw" / f"{i}.wav")
-        expected = transform(audio.resample(waveform, rate, 16000))
+        with blas.single_threaded():  # threads show in the last bit
+            expected = transform(audio.resample(waveform, rate, 16000))
         np.testing.assert_array_equal(store[i], expected)
     assert store.meta["sample_rate"] == 16000
     assert store.meta["transforms"][1]["n_mels"] == 64  # defaults are written out

@@ -1,24 +1,29 @@
-"""The stage ``preprocess``: manifest and recordings → data/features/.
-
-Nothing that imports numpy is imported above ``run``: numpy's number of threads
-is fixed when it is loaded, and this stage runs one process on each core instead.
-"""
+"""The stage ``preprocess``: manifest and recordings → data/features/."""
 
 import contextlib
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rehear import atomic, manifest, paths, workspace
+from rehear import (
+    archives,
+    atomic,
+    blas,
+    extraction,
+    forks,
+    manifest,
+    packing,
+    paths,
+    resume,
+    transforms,
+    workspace,
+)
 from rehear.errors import DataError
+from rehear.extraction import Block, Extraction
 from rehear.params import Params, Preprocess
-
-if TYPE_CHECKING:
-    from rehear.extraction import Block, Extraction
 
 _NAMED = 10
 logger = logging.getLogger(__name__)
@@ -43,9 +48,6 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
         DataError: if a clip gives no features and ``preprocess.on_error`` is
             ``stop``, if no clip does, or if the store cannot be written
     """
-    _single_threaded()
-    from rehear import extraction, packing, resume, transforms
-
     started = time.monotonic()
     settings = params.preprocess
     rate, specs = settings.sample_rate, transforms.offline(settings.transforms)
@@ -59,7 +61,7 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
     key = resume.fingerprint(chain, decisive, clips, root=study)
     with resume.folder(workspace.checkpoint_root(study), key) as checkpoints:
         plan = extraction.plan(clips, sample_rate=rate)
-        work = extraction.Extraction(clips, plan, study, rate, chain, checkpoints)
+        work = Extraction(clips, plan, study, rate, chain, checkpoints)
         _extract(work, processes)
         blocks = [work.read(number) for number in range(len(plan))]
         _refuse_failures(work, blocks, settings)
@@ -69,29 +71,19 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
     return study / paths.FEATURES
 
 
-def _single_threaded() -> None:
-    if "numpy" not in sys.modules:
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ[name] = "1"
-
-
 def _described(settings: Preprocess) -> dict[str, Any]:
     """Return what ``meta.json`` says of the parameters, defaults written out."""
-    from rehear.transforms import TRANSFORMS, ordered
-
     return {
         "sample_rate": settings.sample_rate,
         "transforms": [
-            TRANSFORMS.resolve(spec, given=("sample_rate",))
-            for spec in ordered(settings.transforms)
+            transforms.TRANSFORMS.resolve(spec, given=("sample_rate",))
+            for spec in transforms.ordered(settings.transforms)
         ],
     }
 
 
-def _extract(work: "Extraction", processes: int | None) -> None:
+def _extract(work: Extraction, processes: int | None) -> None:
     """Make the blocks that are missing."""
-    from rehear import archives, forks
-
     missing = work.missing()
     total = len(work.clips)
     done = total - sum(len(work.blocks[number]) for number in missing)
@@ -102,7 +94,7 @@ def _extract(work: "Extraction", processes: int | None) -> None:
         # Read before forking, so that processes share the index.
         with contextlib.suppress(DataError):
             archives.members(work.root / archive)
-    with _progress(done, total) as advance:
+    with blas.single_threaded(), _progress(done, total) as advance:
         jobs = forks.each(missing, work.work, processes=processes or forks.cores())
         for number in jobs:
             advance(len(work.blocks[number]))
@@ -122,10 +114,8 @@ def _progress(done: int, total: int) -> Iterator[Callable[[int], object]]:
 
 
 def _refuse_failures(
-    work: "Extraction", blocks: Sequence["Block"], settings: Preprocess
+    work: Extraction, blocks: Sequence[Block], settings: Preprocess
 ) -> None:
-    from rehear import packing
-
     failed, total = packing.failures(work, blocks), len(work.clips)
     if not failed or (settings.on_error == "skip" and len(failed) < total):
         return

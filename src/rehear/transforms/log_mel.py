@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 
+from rehear.resampling import overlapping
 from rehear.transforms.chain import FEATURES, WAVEFORM
 
 _FRAMES = 256  # frames transformed at once: what they need stays in the cache
@@ -77,8 +78,7 @@ class LogMel:
         out = np.empty((len(x), len(self.filters), frames), np.float32)
         for waveform, mel in zip(x, out, strict=True):
             padded = _reflected(waveform, half)
-            windows = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)
-            windows = windows[:: self.hop_length]
+            windows = overlapping(padded, self.n_fft, step=self.hop_length)
             for first in range(0, frames, _FRAMES):
                 part = slice(first, first + _FRAMES)
                 mel[:, part] = self._mel(windows[part])
