@@ -1,0 +1,45 @@
+import pytest
+
+from fake_runs import fake_study
+from rehear.report.card import _lowest
+from rehear.stages import postprocess
+
+
+@pytest.fixture
+def study(tmp_path):
+    params = fake_study(tmp_path, leaks=["speaker '<i>3</i>' is in train and test"])
+    postprocess.run(params, tmp_path)
+    return tmp_path
+
+
+def test_model_card_says_what_it_is_and_how_good(study):
+    text = (study / "reports" / "model_card.md").read_text()
+    assert text.startswith("# Model card: cnn10 on Made-up speech\n")
+    assert "- **Parameters**: 312,345\n" in text
+    assert "- **Licence**: CC0-1.0\n" in text
+    assert "| UAR | 0." in text
+    assert "**Weakest label**" in text
+    assert "**Weakest group**: speaker-" in text
+    assert "3 runs with different seeds" in text
+
+
+def test_model_card_warns_of_a_leak_and_gives_the_reason(study):
+    text = (study / "reports" / "model_card.md").read_text()
+    assert "**Warning: the split leaks.**" in text
+    assert "the official split of the data set" in text
+    assert "<i>" not in text.replace(r"\<i\>", "")
+
+
+def test_one_run_is_said_to_be_one(tmp_path):
+    params = fake_study(tmp_path, "tagging", seeds=(4,), sounds=0, groups=0)
+    postprocess.run(params, tmp_path)
+    text = (tmp_path / "reports" / "model_card.md").read_text()
+    assert "One run: nothing is known about the spread over seeds." in text
+    assert "Weakest group" not in text
+
+
+def test_the_weakest_of_a_metric_where_less_is_better_is_the_highest():
+    rows = [{"mae": 0.1}, {"mae": 0.4}, {"mae": None}]
+    assert _lowest(rows, "mae", higher=False) == {"mae": 0.4}
+    assert _lowest(rows, "mae", higher=True) == {"mae": 0.1}
+    assert _lowest(rows[:1], "mae", higher=True) is None
