@@ -50,6 +50,16 @@ def test_identical_samples_in_two_splits():
     ]
 
 
+def test_copies_in_two_splits():
+    clips = tuple(
+        Clip(clip=name, file=name, split=split)
+        for name, split in [("a", "train"), ("b", "test"), ("c", "test")]
+    )
+    (leak,) = leakage.find(Manifest(clips), copies=[("a", "b"), ("b", "c"), ("a", "x")])
+    assert leak.kind == "copy"
+    assert leak.text == "clips 'a' (train) and 'b' (test) are copies of one recording"
+
+
 def test_dev_equal_to_test():
     kinds = [
         kind

@@ -48,14 +48,14 @@ def test_awkward_recordings_are_read_or_refused_with_a_reason(recordings):
     with (folder / "index.csv").open(encoding="utf-8") as stream:
         names = [row["file"] for row in csv.DictReader(stream)]
     clips = [Clip(clip=name, file=name) for name in names]
-    good, faults = examine(clips, folder, processes=2)
-    assert {clip.file for clip in good} == set(READABLE)
-    for clip in good:
+    seen = examine(clips, folder, processes=2)
+    assert {clip.file for clip in seen.clips} == set(READABLE)
+    for clip in seen.clips:
         assert READABLE[clip.file] in (None, clip.sample_rate)
         assert clip.duration > 0
         assert len(clip.sha256) == 64
-    assert {fault.file for fault in faults} == set(REASONS)
-    for fault in faults:
+    assert {fault.file for fault in seen.faults} == set(REASONS)
+    for fault in seen.faults:
         assert fault.reason.startswith(fault.file)
         assert re.search(REASONS[fault.file], fault.reason)
 
@@ -67,13 +67,13 @@ def test_number_of_processes_does_not_matter(tones, tmp_path, processes):
         for c in tones
         for i in range(40)
     ]
-    assert examine(clips, tmp_path, processes=processes) == examine(
-        clips, tmp_path, processes=1
-    )
+    one, many = (examine(clips, tmp_path, processes=n) for n in (1, processes))
+    assert (one.clips, one.faults) == (many.clips, many.faults)
+    assert one.prints.tobytes() == many.prints.tobytes()
 
 
 def test_digest_is_that_of_the_decoded_samples(tones, tmp_path):
-    (clip,), _ = examine([Clip(clip="a", file="3.wav", end=0.05)], tmp_path)
+    (clip,) = examine([Clip(clip="a", file="3.wav", end=0.05)], tmp_path).clips
     waveform, rate = audio.read(tmp_path / "3.wav", None, 0.05)
     expected = hashlib.sha256(waveform.astype("<f4").tobytes()).hexdigest()
     assert (clip.sha256, clip.sample_rate) == (expected, rate)
@@ -82,12 +82,14 @@ def test_digest_is_that_of_the_decoded_samples(tones, tmp_path):
 
 def test_same_samples_in_another_container_have_the_same_digest(tones, tmp_path):
     audio.write(tmp_path / "0.flac", *audio.read(tmp_path / "0.wav"))
-    good, _ = examine([tones[0], Clip(clip="f", file="0.flac")], tmp_path)
-    assert good[0].sha256 == good[1].sha256
+    seen = examine([tones[0], Clip(clip="f", file="0.flac")], tmp_path)
+    assert seen.clips[0].sha256 == seen.clips[1].sha256
 
 
 def test_order_is_kept_and_faults_are_separate(tones, tmp_path):
     (tmp_path / "2.wav").write_bytes(b"")
-    good, faults = examine(tones, tmp_path, processes=2)
-    assert [clip.clip for clip in good] == ["0", "1", "3", "4"]
-    assert [(f.clip, f.reason.partition(":")[0]) for f in faults] == [("2", "2.wav")]
+    seen = examine(tones, tmp_path, processes=2)
+    assert [clip.clip for clip in seen.clips] == ["0", "1", "3", "4"]
+    assert [(f.clip, f.reason.partition(":")[0]) for f in seen.faults] == [
+        ("2", "2.wav")
+    ]

@@ -14,8 +14,8 @@ class Leak:
     """One reason why scores on a split say too little about new recordings.
 
     Attributes:
-        kind: ``group``, ``recording``, ``overlap``, ``duplicate``, ``equal`` or
-            ``label``
+        kind: ``group``, ``recording``, ``overlap``, ``duplicate``, ``copy``,
+            ``equal`` or ``label``
         text: what is shared by which splits or folds, in one line
     """
 
@@ -23,13 +23,14 @@ class Leak:
     text: str
 
 
-def find(manifest: Manifest) -> list[Leak]:
+def find(manifest: Manifest, *, copies: Sequence[tuple[str, str]] = ()) -> list[Leak]:
     """Return everything that two splits, or two folds, share and must not.
 
     - ``group``: a speaker, recorder or site in two of them
     - ``recording``: parts of one file, where no groups are given
     - ``overlap``: overlapping parts of one file
     - ``duplicate``: clips with identical samples
+    - ``copy``: the same recording in another format, or at another level
     - ``equal``: all of dev is in test, or all of test in dev
     - ``label``: a label that occurs in dev or test, but not in train
 
@@ -38,6 +39,7 @@ def find(manifest: Manifest) -> list[Leak]:
 
     Args:
         manifest: with splits or folds; digests of samples are used where present
+        copies: pairs of clips, by their ids, that are copies of one recording
     """
     leaks: list[Leak] = []
     for where, of in (("split", _split), ("fold", _fold)):
@@ -46,6 +48,7 @@ def find(manifest: Manifest) -> list[Leak]:
         leaks += _shared_recordings(clips, where, of)
         leaks += _overlaps(clips, of)
         leaks += _duplicates(clips, of)
+        leaks += _copies(clips, of, copies)
     leaks += _equal(manifest)
     leaks += _unseen_labels(manifest)
     return leaks
@@ -112,6 +115,20 @@ def _duplicates(clips: Iterable[Clip], of: _Part) -> Iterator[Leak]:
         if len({of(clip) for clip in members}) > 1:
             named = _some(f"'{clip.clip}' ({of(clip)})" for clip in members)
             yield Leak("duplicate", f"clips {named} have identical samples")
+
+
+def _copies(
+    clips: Iterable[Clip], of: _Part, copies: Sequence[tuple[str, str]]
+) -> Iterator[Leak]:
+    part_of = {clip.clip: of(clip) for clip in clips} if copies else {}
+    for one, other in copies:
+        first, second = part_of.get(one), part_of.get(other)
+        if first and second and first != second:
+            yield Leak(
+                "copy",
+                f"clips '{one}' ({first}) and '{other}' ({second}) are copies of one "
+                "recording",
+            )
 
 
 def _equal(manifest: Manifest) -> Iterator[Leak]:

@@ -50,7 +50,14 @@ def unit_of(clip: Clip) -> str:
     return f"group {clip.group}" if clip.group else f"file {clip.file}"
 
 
-def draw(manifest: Manifest, *, dev: float, test: float, seed: int) -> Manifest:
+def draw(
+    manifest: Manifest,
+    *,
+    dev: float,
+    test: float,
+    seed: int,
+    copies: Sequence[tuple[str, str]] = (),
+) -> Manifest:
     """Fill in the splits that a data set does not define.
 
     Without any split, train, dev and test are drawn; otherwise the missing ones
@@ -62,6 +69,7 @@ def draw(manifest: Manifest, *, dev: float, test: float, seed: int) -> Manifest:
         dev: share for dev of the clips that are divided; 0 for no dev split
         test: share for test; 0 for no test split
         seed: another seed gives another division
+        copies: pairs of clips, by their ids, that must not be parted
 
     Raises:
         DataError: if only some of the clips have a split, none is for training,
@@ -87,11 +95,17 @@ def draw(manifest: Manifest, *, dev: float, test: float, seed: int) -> Manifest:
         return manifest
     pool = [clip for clip in manifest if clip.split in ("", "train")]
     shares = {"train": 1 - sum(shares.values()), **shares}
-    parts = _divide(pool, shares, seed=seed, purpose="splits")
+    parts = _divide(pool, shares, seed=seed, purpose="splits", copies=copies)
     return _renamed(manifest, {id(clip): part for clip, part in parts})
 
 
-def draw_folds(manifest: Manifest, folds: int, *, seed: int) -> Manifest:
+def draw_folds(
+    manifest: Manifest,
+    folds: int,
+    *,
+    seed: int,
+    copies: Sequence[tuple[str, str]] = (),
+) -> Manifest:
     """Draw cross-validation folds, named ``1`` to ``folds``.
 
     Clips that the data set holds out by the split ``test`` get a fold as well:
@@ -101,6 +115,7 @@ def draw_folds(manifest: Manifest, folds: int, *, seed: int) -> Manifest:
         manifest: clips, with groups where there are any
         folds: number of folds, at least 2; 0 leaves the manifest as it is
         seed: another seed gives other folds
+        copies: pairs of clips, by their ids, that must not be parted
 
     Raises:
         DataError: if there are fewer groups than folds, or one fold is asked for
@@ -110,7 +125,8 @@ def draw_folds(manifest: Manifest, folds: int, *, seed: int) -> Manifest:
     if folds < 2:
         raise DataError(f"fetch.split.folds is {folds}; expected 0 or at least 2")
     shares = {str(number + 1): 1 / folds for number in range(folds)}
-    parts = _divide(list(manifest), shares, seed=seed, purpose="folds")
+    pool = list(manifest)
+    parts = _divide(pool, shares, seed=seed, purpose="folds", copies=copies)
     fold_of = {id(clip): part for clip, part in parts}
     clips = tuple(replace(clip, fold=fold_of[id(clip)]) for clip in manifest)
     return replace(manifest, clips=clips)
@@ -168,10 +184,15 @@ def _renamed(manifest: Manifest, split_of: Mapping[int, str]) -> Manifest:
 
 
 def _divide(
-    clips: Sequence[Clip], shares: Mapping[str, float], *, seed: int, purpose: str
+    clips: Sequence[Clip],
+    shares: Mapping[str, float],
+    *,
+    seed: int,
+    purpose: str,
+    copies: Sequence[tuple[str, str]] = (),
 ) -> Iterable[tuple[Clip, str]]:
     """Return every clip with the part that it is drawn into."""
-    names = _unit_names(clips)
+    names = _unit_names(clips, copies)
     units = _units(clips, names)
     if len(units) < len(shares):
         raise _too_few(clips, units, shares)
@@ -200,8 +221,8 @@ def _rank(unit: _Unit, key: int, spread: float) -> tuple[float, int, int]:
     return -unit.size * jitter, unit.rarest, key
 
 
-def _unit_names(clips: Sequence[Clip]) -> list[str]:
-    """Return the unit of every clip; units with identical samples are one."""
+def _unit_names(clips: Sequence[Clip], copies: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the unit of every clip; units that share a recording are one."""
     parent = {unit_of(clip): unit_of(clip) for clip in clips}
 
     def root(name: str) -> str:
@@ -209,15 +230,20 @@ def _unit_names(clips: Sequence[Clip]) -> list[str]:
             parent[name] = name = parent[parent[name]]
         return name
 
+    def join(one: str, other: str) -> None:
+        pair = root(one), root(other)
+        # The first name in the alphabet, whatever the order of the clips.
+        parent[max(pair)] = min(pair)
+
     first: dict[str, str] = {}
     for clip in clips:
         if clip.sha256:
-            pair = (
-                root(unit_of(clip)),
-                root(first.setdefault(clip.sha256, unit_of(clip))),
-            )
-            # The first name in the alphabet, whatever the order of the clips.
-            parent[max(pair)] = min(pair)
+            join(unit_of(clip), first.setdefault(clip.sha256, unit_of(clip)))
+    if copies:
+        of_clip = {clip.clip: unit_of(clip) for clip in clips}
+        for pair in copies:
+            if pair[0] in of_clip and pair[1] in of_clip:
+                join(of_clip[pair[0]], of_clip[pair[1]])
     return [root(unit_of(clip)) for clip in clips]
 
 

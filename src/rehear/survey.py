@@ -8,10 +8,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from rehear import archives, audio, forks
+from rehear import archives, audio, forks, similarity
 from rehear.errors import AudioError, DataError
 from rehear.manifest import Clip
 
@@ -33,9 +34,24 @@ class Fault:
     reason: str
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What reading all clips has shown.
+
+    Attributes:
+        clips: that can be read, in their order, with duration, rate and digest
+        prints: ``(clips, 128)``, see ``similarity.loudness_print``
+        faults: of the clips that cannot be read
+    """
+
+    clips: tuple[Clip, ...]
+    prints: np.ndarray
+    faults: tuple[Fault, ...]
+
+
 def examine(
     clips: Sequence[Clip], root: Path, *, processes: int | None = None
-) -> tuple[list[Clip], list[Fault]]:
+) -> Survey:
     """Read clips and fill in their duration, sample rate and digest.
 
     The result does not depend on the number of processes.
@@ -44,9 +60,6 @@ def examine(
         clips: with ``file`` relative to ``root``
         root: folder of the recordings
         processes: how many read at a time; one for each core if not given
-
-    Returns:
-        The clips that can be read, in their order, and the faults of the others.
     """
     for archive in {c.file.partition(archives.SEPARATOR)[0] for c in clips}:
         # Read before forking, so that processes share the index.
@@ -54,42 +67,58 @@ def examine(
             with contextlib.suppress(DataError):
                 archives.members(root / archive)
     blocks = [clips[i : i + _BLOCK] for i in range(0, len(clips), _BLOCK)]
-    good: list[Clip] = []
-    faults: list[Fault] = []
     with tempfile.TemporaryDirectory(prefix="rehear-") as name, _progress(clips) as bar:
+        folder = Path(name)
 
         def work(number: int) -> None:
-            found = [_facts(clip, root) for clip in blocks[number]]
-            Path(name, f"{number}.json").write_text(json.dumps(found), "utf-8")
+            _examine_block(blocks[number], root, folder / str(number))
 
         for number in forks.each(
             range(len(blocks)), work, processes=processes or forks.cores()
         ):
             bar(len(blocks[number]))
-        for number, block in enumerate(blocks):
-            text = Path(name, f"{number}.json").read_text(encoding="utf-8")
-            for clip, (reason, duration, rate, digest) in zip(
-                block, json.loads(text), strict=True
-            ):
-                if reason:
-                    faults.append(Fault(clip.clip, clip.file, reason))
-                    continue
-                facts = {"duration": duration, "sample_rate": rate, "sha256": digest}
-                good.append(replace(clip, **facts))
-    return good, faults
+        return _gather(blocks, folder)
 
 
-def _facts(clip: Clip, root: Path) -> tuple[str, float, int, str]:
-    """Return a reason against the clip, or its duration, rate and digest."""
+def _examine_block(clips: Sequence[Clip], root: Path, target: Path) -> None:
+    """Write facts and prints of some clips beside ``target``."""
+    prints = np.zeros((len(clips), similarity.SIZE), np.float32)
+    found = [_facts(clip, root, prints[row]) for row, clip in enumerate(clips)]
+    np.save(target.with_suffix(".npy"), prints)
+    target.with_suffix(".json").write_text(json.dumps(found), "utf-8")
+
+
+def _facts(clip: Clip, root: Path, loudness: np.ndarray) -> tuple[str, dict[str, Any]]:
+    """Return a reason against the clip, or its facts; fill in its print."""
     try:
         waveform, rate = audio.read(root / clip.file, clip.start, clip.end)
     except AudioError as error:
         # The folder may have a temporary name at this moment.
-        return str(error).replace(f"{root}/", ""), 0.0, 0, ""
+        return str(error).replace(f"{root}/", ""), {}
+    loudness[:] = similarity.loudness_print(waveform)
     # The same samples are the same recording, in whichever container.
     samples = np.ascontiguousarray(waveform, dtype="<f4")
-    digest = hashlib.sha256(samples.data).hexdigest()
-    return "", waveform.shape[1] / rate, rate, digest
+    return "", {
+        "duration": waveform.shape[1] / rate,
+        "sample_rate": rate,
+        "sha256": hashlib.sha256(samples.data).hexdigest(),
+    }
+
+
+def _gather(blocks: Sequence[Sequence[Clip]], folder: Path) -> Survey:
+    good: list[Clip] = []
+    faults: list[Fault] = []
+    prints = [np.zeros((0, similarity.SIZE), np.float32)]
+    for number, block in enumerate(blocks):
+        found = json.loads((folder / f"{number}.json").read_text("utf-8"))
+        for clip, (reason, facts) in zip(block, found, strict=True):
+            if reason:
+                faults.append(Fault(clip.clip, clip.file, reason))
+            else:
+                good.append(replace(clip, **facts))
+        readable = np.array([not reason for reason, _ in found], dtype=bool)
+        prints.append(np.load(folder / f"{number}.npy")[readable])
+    return Survey(tuple(good), np.concatenate(prints), tuple(faults))
 
 
 @contextlib.contextmanager

@@ -153,6 +153,30 @@ def test_copies_under_two_labels_cannot_be_in_two_splits(study):
     assert splits["0.wav"] == splits["11.wav"]
 
 
+def test_copy_in_another_format_is_a_leak(tmp_path, recordings):
+    calls = recordings / "orca_codecs" / "audio"
+    own = tmp_path / "data" / "own"
+    own.mkdir(parents=True)
+    rows = ["path,label,split"]
+    for number, path in enumerate(sorted((calls / "flac").iterdir())[:9]):
+        shutil.copy(path, own / path.name)
+        rows.append(
+            f"{path.name},{'ab'[number % 2]},{['train', 'dev', 'test'][number % 3]}"
+        )
+    copied = sorted((calls / "mp3").iterdir())[0]
+    shutil.copy(copied, own / copied.name)
+    table = own / "labels.csv"
+    table.write_text("\n".join([*rows, f"{copied.name},a,test"]) + "\n")
+    with pytest.raises(DataError, match=f"{copied.name}' \\(test\\) are copies of one"):
+        fetch.run(settings(), tmp_path)
+    # Without given splits, copies are drawn into the same one.
+    lines = [line.rpartition(",")[0] for line in table.read_text().splitlines()]
+    table.write_text("\n".join(lines) + "\n")
+    fetch.run(settings(), tmp_path)
+    splits = {clip.clip: clip.split for clip in clips_of(tmp_path)}
+    assert splits[copied.name] == splits[copied.stem + ".flac"]
+
+
 def test_folds_are_drawn_where_they_are_asked_for(study):
     fetch.run(settings(split=Split(folds=3)), study)
     assert {clip.fold for clip in clips_of(study)} == {"1", "2", "3"}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rehear import atomic, card, leakage, manifest, paths, splits, survey
+from rehear import atomic, card, leakage, manifest, paths, similarity, splits, survey
 from rehear.catalogue import name_of
 from rehear.datasets import DATASETS
 from rehear.download import CHECKSUMS, recorded
@@ -88,18 +88,22 @@ def _fetched(dataset: Any, raw: Path, study: Path, task: str) -> Manifest:
 
 def _check(
     found: Manifest, settings: Fetch, root: Path, processes: int | None
-) -> tuple[Manifest, list[Fault], list[Leak]]:
+) -> tuple[Manifest, Sequence[Fault], list[Leak]]:
     """Read all clips, draw what splits are missing, and refuse leaks."""
     _check_clips(found)
-    clips, faults = survey.examine(found.clips, root, processes=processes)
-    _refuse_faults(faults, settings, total=len(found))
-    read = replace(found, clips=tuple(clips))
+    seen = survey.examine(found.clips, root, processes=processes)
+    _refuse_faults(seen.faults, settings, total=len(found))
+    copies = similarity.find(seen.clips, seen.prints, root, processes=processes)
     wanted = settings.split
-    read = splits.draw_folds(read, wanted.folds, seed=wanted.seed)
-    read = splits.draw(read, dev=wanted.dev, test=wanted.test, seed=wanted.seed)
-    leaks = leakage.find(read)
+    read = splits.draw_folds(
+        replace(found, clips=seen.clips), wanted.folds, seed=wanted.seed, copies=copies
+    )
+    read = splits.draw(
+        read, dev=wanted.dev, test=wanted.test, seed=wanted.seed, copies=copies
+    )
+    leaks = leakage.find(read, copies=copies)
     _refuse_leaks(leaks, settings.allow_leak)
-    return read, faults, leaks
+    return read, seen.faults, leaks
 
 
 def _check_clips(found: Manifest) -> None:
@@ -160,7 +164,7 @@ def _describe(
     params: Params,
     study: Path,
     dataset: Any,
-    checked: tuple[Manifest, list[Fault], list[Leak]],
+    checked: tuple[Manifest, Sequence[Fault], list[Leak]],
     *,
     prefix: str,
 ) -> None:
