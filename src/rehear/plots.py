@@ -107,9 +107,8 @@ def _plots(study: Path, revisions: Sequence[str]) -> dict[str, Any]:
             f"`{shown}` failed: {reason}; check that the revisions exist "
             "(`git log`, `dvc exp show`)"
         )
-    # DVC prints nothing at all where there is nothing to plot.
-    found: dict[str, Any] = json.loads(done.stdout or '{"data": {}}')
-    return found
+    # Where there is nothing to plot, DVC prints an empty object, or nothing.
+    return {"data": {}, **json.loads(done.stdout or "{}")}
 
 
 def _shown(plots: Mapping[str, Any]) -> list[str]:
