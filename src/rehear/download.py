@@ -244,6 +244,8 @@ def _save(
 ) -> None:
     from tqdm import tqdm
 
+    # Its monitor is a thread, and recordings are read by forked processes later.
+    tqdm.monitor_interval = 0
     if "html" in response.headers.get("Content-Type", "") and _ending(name):
         _not_that_kind(url, name, "a web page")
     have = _offset(response, _size(part))
