@@ -218,7 +218,7 @@ def scatter_rows(pooled: Sequence[Run]) -> list[Row]:
 
 
 def worst_examples(runs: Sequence[Run], k: int) -> list[Row]:
-    """Return the examples that most runs get most wrong.
+    """Return the examples that most runs get wrong, then those that are worst.
 
     Each comes with ``wrong`` and ``runs``: in how many runs its clip is
     predicted wrongly, of how many that tested it.
@@ -227,21 +227,17 @@ def worst_examples(runs: Sequence[Run], k: int) -> list[Row]:
     for run in runs:
         for entry in run.examples:
             found.setdefault(entry["clip"], []).append(entry)
-    ranked = sorted(found.values(), key=lambda e: (-len(e), -_mean_score(e)))
-    return [
-        {**max(entries, key=lambda entry: entry["score"]), **_wrong(runs, entries[0])}
-        for entries in ranked[:k]
+    rows = [
+        {**max(entries, key=lambda entry: entry["score"]), **_wrong(runs, clip)}
+        for clip, entries in found.items()
     ]
+    return sorted(rows, key=lambda row: (-row["wrong"], -row["score"]))[:k]
 
 
-def _mean_score(entries: Sequence[Mapping[str, Any]]) -> float:
-    return float(np.mean([entry["score"] for entry in entries]))
-
-
-def _wrong(runs: Sequence[Run], entry: Mapping[str, Any]) -> dict[str, int]:
+def _wrong(runs: Sequence[Run], clip: str) -> dict[str, int]:
     wrong = tested = 0
     for run in runs:
-        for row in np.flatnonzero(run.test.clips == entry["clip"]):
+        for row in np.flatnonzero(run.test.clips == clip):
             tested += 1
             wrong += int(np.any(run.test.targets[row] != run.test.predictions[row]))
     return {"wrong": wrong, "runs": tested}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rehear.report.content import Content
-from rehear.report.markup import card, details, grid, pairs, pre, table
+from rehear.report.markup import card, details, grid, pairs, pre, stack, table
 from rehear.report.tables import NOTHING
 
 _MOST_LABELS = 15
@@ -29,8 +29,8 @@ def data(content: Content) -> str:
         "Source": given.get("url"),
         "Fingerprint": given.get("fingerprint"),
     }
-    cards = [card(pairs(facts), heading="Data set")]
-    return grid([*cards, _splits(given), *_labels(given)])
+    beside = stack([_splits(given), *_labels(given)])
+    return grid([card(pairs(facts), heading="Data set"), beside])
 
 
 def _hours(hours: float) -> str:

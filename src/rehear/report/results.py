@@ -238,7 +238,7 @@ def listen(content: Content) -> str:
     if not content.examples:
         return ""
     hint = {
-        "classification": "Clips that the model was surest about, and wrong.",
+        "classification": "Wrong in most runs first, then by the score of the wrong class.",
         "tagging": "Clips with a wrong tag and the largest loss.",
         "regression": "Clips with the largest error.",
     }[content.task]
