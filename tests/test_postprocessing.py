@@ -127,16 +127,17 @@ def test_an_example_that_most_runs_get_wrong_comes_first():
         wrong = np.flatnonzero(run.test.targets != run.test.predictions)
         runs.append((run, wrong))
     both = set(runs[0][1]) & set(runs[1][1])
+    only = [min(set(runs[0][1]) - both), min(set(runs[1][1]) - both)]
     common = f"test-none-{min(both):04d}"
     with_examples = [
         Run(
             run.name, run.seed, "none", run.scores, run.test,
             examples=[
-                {"clip": str(run.test.clips[wrong[-1]]), "score": 0.99},
+                {"clip": str(run.test.clips[alone]), "score": 0.99},
                 {"clip": common, "score": 0.6 + 0.1 * run.seed},
             ],
         )
-        for run, wrong in runs
+        for (run, _), alone in zip(runs, only, strict=True)
     ]  # fmt: skip
     found = worst_examples(with_examples, 1)
     assert [entry["clip"] for entry in found] == [common]

@@ -238,8 +238,8 @@ def listen(content: Content) -> str:
     if not content.examples:
         return ""
     hint = {
-        "classification": "Wrong in most runs first, then by the score of the wrong class.",
-        "tagging": "Clips with a wrong tag and the largest loss.",
+        "classification": "Wrong in most runs first, then by the wrong class's score.",
+        "tagging": "Wrong in most runs first, then by loss.",
         "regression": "Clips with the largest error.",
     }[content.task]
     entries = "".join(_example(content, entry) for entry in content.examples)
