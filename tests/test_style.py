@@ -69,7 +69,7 @@ def required() -> set[str]:
     lists = re.findall(r"^[\w-]+ = \[\n?(.*?)\]$", text, flags=re.M | re.S)
     inline = re.findall(r'^\w+ = \["([A-Za-z0-9._-]+)[<>=]', text, flags=re.M)
     found = {name for part in lists for name in re.findall(names, part, flags=re.M)}
-    return {name.lower().replace("_", "-") for name in {*found, *inline}}
+    return {re.sub(r"[._-]+", "-", name.lower()) for name in {*found, *inline}}
 
 
 def test_lock_covers_what_the_project_asks_for() -> None:
