@@ -114,7 +114,9 @@ def set_up(*, threads: int, deterministic: bool) -> None:
         torch.backends.cudnn.allow_tf32 = False
         # Uninitialised memory is never read here, so filling it buys nothing.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        torch.use_deterministic_algorithms(True)
+        # torch.use_deterministic_algorithms(True) without its import of torch's
+        # compiler, which takes as long as that of torch itself.
+        torch.set_deterministic_debug_mode("error")
 
 
 def _keep_memory() -> None:

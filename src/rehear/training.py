@@ -346,7 +346,15 @@ def to_device(features: Tensor, device: torch.device, settings: Train) -> Tensor
 
 def seed_torch(seed: int, purpose: str, *keys: int | str) -> None:
     """Seed torch's own generators, which dropout and initialisation draw from."""
-    torch.manual_seed(key(seed, purpose, *keys) % 2**63)
+    number = key(seed, purpose, *keys) % 2**63
+    torch.default_generator.manual_seed(number)
+    # For each kind of device that is not in use, torch.manual_seed() would format
+    # a stack trace: more work than a step of a small network.
+    for devices in (torch.cuda, torch.xpu):
+        if devices.is_initialized():
+            devices.manual_seed_all(number)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(number)
 
 
 def clone(model: nn.Module) -> dict[str, Tensor]:
