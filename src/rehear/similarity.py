@@ -127,7 +127,11 @@ def _candidates(prints: np.ndarray, durations: np.ndarray) -> list[tuple[int, in
         longest = durations[end - 1] * _LONGER + _PADDING
         last = int(np.searchsorted(durations, longest, side="right"))
         agreement = prints[begin:end] @ prints[begin:last].T
-        for i, j in np.argwhere(agreement >= _AGREE).tolist():
+        # Most rows agree with nothing but themselves.
+        np.fill_diagonal(agreement, 0)
+        near = np.flatnonzero(agreement.max(axis=1) >= _AGREE)
+        for k, j in np.argwhere(agreement[near] >= _AGREE).tolist():
+            i = int(near[k])
             a, b = begin + i, begin + j
             if a < b and durations[b] <= durations[a] * _LONGER + _PADDING:
                 found.append((-float(agreement[i, j]), int(order[a]), int(order[b])))
