@@ -130,9 +130,10 @@ def complete(template: Path) -> None:
 
 def main() -> None:
     """Find the template, then complete the study."""
-    for folder in candidates(ANSWERS):
-        if is_template(folder):
-            return complete(folder.resolve())
+    found = next(filter(is_template, candidates(ANSWERS)), None)
+    if found is not None:
+        complete(found.resolve())
+        return
     with tempfile.TemporaryDirectory(prefix="rehear-") as folder:
         complete(clone(ANSWERS, Path(folder) / "template"))
 

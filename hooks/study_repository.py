@@ -26,11 +26,12 @@ def begin(study: Path, *, title: str) -> list[str]:
     if enclosing.returncode == 0:
         if study.samefile(enclosing.stdout.strip()):
             return []  # generated once more, over itself
-        return [
+        note = (
             f"{study.name} is inside the git repository {enclosing.stdout.strip()}, "
             "so it got none of its own; add it there, or move it out of there and "
             f"run in it: {BY_HAND}"
-        ]
+        )
+        return [note]
     steps = [
         ["init", "--quiet", "--initial-branch", "main"],
         ["add", "--all"],

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from template.conftest import commit
 
 pytestmark = pytest.mark.slow

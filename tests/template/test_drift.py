@@ -4,8 +4,9 @@ import json
 import subprocess
 
 import pytest
-import rehear
 from ruamel.yaml import YAML
+
+import rehear
 
 
 @pytest.fixture(scope="module")

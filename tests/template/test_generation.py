@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 import rehear
 
 ALWAYS = {
@@ -151,11 +152,11 @@ def repository_module(hook):
 
 def test_without_git_there_is_a_note(repository_module, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    notes = repository_module.begin(tmp_path, title="x")
-    assert notes == [
+    (note,) = repository_module.begin(tmp_path, title="x")
+    assert note == (
         "git is not installed; install it, then run in the study: git init && "
         "git add . && git commit -m 'Begin the study'"
-    ]
+    )
 
 
 def test_generating_without_git_succeeds(

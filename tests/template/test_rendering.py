@@ -5,8 +5,9 @@ import re
 import sys
 
 import pytest
-from rehear import checking, params
 from ruamel.yaml import YAML
+
+from rehear import checking, params
 
 if sys.version_info >= (3, 11):
     import tomllib
