@@ -5,7 +5,7 @@ all folds of a seed are pooled as well: together they are every clip once.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ class Run:
     scores: Mapping[str, Any]
     test: Predictions
     history: Sequence[Mapping[str, float | None]] = ()
-    config: Mapping[str, Any] = ()  # type: ignore[assignment]
+    config: Mapping[str, Any] = field(default_factory=dict)
     examples: Sequence[Mapping[str, Any]] = ()
 
 

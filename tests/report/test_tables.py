@@ -25,7 +25,7 @@ def test_text_lines_up():
 def test_markdown_has_a_row_for_each_metric():
     lines = tables.to_markdown(SUMMARY, ["uar", "accuracy"], **FORM).splitlines()
     assert lines[1] == "| --- | ---: | ---: | ---: |"
-    assert lines[2] == r"| UAR | 0.742 ± 0.012 | \[0.711, 0.773\] | 3 |"
+    assert lines[2] == "| UAR | 0.742 ± 0.012 | [0.711, 0.773] | 3 |"
 
 
 def test_tex_is_escaped():
@@ -57,3 +57,4 @@ def test_number(value, expected):
 
 def test_markdown_escapes_markup():
     assert tables.markdown("<b>a_b</b>|c\nd") == r"\<b\>a\_b\</b\>\|c d"
+    assert tables.markdown("[a](b)") == r"[a]\(b)"

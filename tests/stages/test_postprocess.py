@@ -147,3 +147,14 @@ def test_heavy_libraries_are_not_imported():
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_files_of_ones_own_stay_and_those_of_another_task_go(tmp_path):
+    own = tmp_path / "metrics" / "own.json"
+    stale = tmp_path / "metrics" / "scatter.csv"
+    own.parent.mkdir()
+    own.write_text("{}")
+    stale.write_text("target,actual,predicted\n")
+    postprocess.run(fake_study(tmp_path, seeds=(1,), sounds=0), tmp_path)
+    assert own.exists()
+    assert not stale.exists()

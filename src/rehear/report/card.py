@@ -71,7 +71,7 @@ def _warning(content: Content) -> str:
 
 
 def _model(content: Content) -> list[tuple[str, str]]:
-    config: Mapping[str, Any] = dict(content.runs[0].config)
+    config = content.runs[0].config
     model = dict(config.get("model") or {})
     name = model.pop("name", content.model)
     given = ", ".join(f"{key}: {value}" for key, value in model.items())

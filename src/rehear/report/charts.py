@@ -137,7 +137,8 @@ def curves(rows: Sequence[Row], columns: Mapping[str, str], *, title: str) -> Sp
         "legend": {} if len(columns) > 1 else None,
     }
     last = max((int(row["epoch"]) for row in long), default=1)
-    epoch = {"tickMinStep": 1, "grid": False}
+    ticks = list(range(1, last + 1, max(1, round(last / 6))))
+    epoch = {"values": ticks, "grid": False}
     x = _quantity("epoch", "epoch", axis=epoch, scale={"domain": [min(1, last), last]})
     several = len({row["run"] for row in long}) > 1
     thin = {"type": "line", "opacity": 0.35 if several else 1, "strokeWidth": 1.2}

@@ -40,7 +40,7 @@ class Content:
     @property
     def model(self) -> str:
         """Name of the model."""
-        model = dict(self.runs[0].config).get("model") or {}
+        model = self.runs[0].config.get("model") or {}
         return str(model.get("name", "model"))
 
     @property

@@ -97,8 +97,10 @@ def _results(content: Content) -> str:
     if tiles:
         body += f'<div class="tiles">{"".join(tiles)}</div>'
     cards = [results.runs_chart(content), results.runs_table(content)]
-    note = content.runs[0].scores.get("note")
-    warning = f'<p class="hint">{text(note)}.</p>' if note else ""
+    note = str(content.runs[0].scores.get("note") or "")
+    warning = (
+        f'<p class="hint">{text(note[:1].upper() + note[1:])}.</p>' if note else ""
+    )
     return body + grid(part for part in cards if part) + warning
 
 

@@ -96,7 +96,7 @@ def _labels(given: Mapping[str, Any]) -> list[str]:
 
 def configuration(content: Content) -> str:
     """Return the model's facts and all parameters."""
-    config = dict(content.runs[0].config)
+    config = content.runs[0].config
     model = dict(config.get("model") or {})
     name = model.pop("name", "")
     parameters = config.get("parameters")

@@ -145,8 +145,9 @@ def _lines(
 
 def markdown(text: str) -> str:
     """Return text with what Markdown and HTML would take for markup escaped."""
-    for character in "\\`*_[]<>|#":
+    for character in "\\`*_<>|#":
         text = text.replace(character, f"\\{character}")
+    text = text.replace("](", "]\\(")
     return " ".join(text.split())
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,17 @@ from rehear.report.page import render
 
 METRICS = "metrics"
 REPORTS = "reports"
-log = logging.getLogger(__name__)
+TABLES = tuple(
+    f"{name}.csv"
+    for name in (
+        "curves",
+        "per_class",
+        "per_group",
+        "confusion",
+        "calibration",
+        "scatter",
+    )
+)
 
 
 def run(params: Params, study: Path) -> str:
@@ -69,8 +78,9 @@ def run(params: Params, study: Path) -> str:
         params=inspection.resolved(params),
         provenance=provenance.collect(params, study),
     )
-    _write_metrics(study / METRICS, content)
-    _write_reports(study / REPORTS, content)
+    made = {METRICS: _metrics(content), REPORTS: _reports(content)}
+    for folder, files in made.items():
+        _write(study / folder, files)
     atomic.write_json(study / provenance.FILE, content.provenance)
     text = tables.to_text(
         content.summary,
@@ -78,9 +88,7 @@ def run(params: Params, study: Path) -> str:
         decimals=content.decimals,
         confidence=confidence,
     )
-    text += f"\n\nReport: {study / REPORTS / 'report.html'}"
-    log.info("postprocess: %d runs\n%s", len(runs), text)
-    return text
+    return f"{text}\n\nReport: {study / REPORTS / 'report.html'}"
 
 
 def _read(study: Path, seed: int, fold: str) -> Run:
@@ -138,38 +146,48 @@ def _check(runs: Sequence[Run], names: Sequence[str]) -> None:
                 )
 
 
-def _write_metrics(folder: Path, content: Content) -> None:
-    """Write the numbers for ``dvc metrics`` and ``dvc plots``."""
+def _metrics(content: Content) -> dict[str, str]:
+    """Return the numbers for ``dvc metrics`` and ``dvc plots``, by file."""
     runs, pooled = content.runs, content.pooled
-    written = {
+    found = {
         "runs": postprocessing.run_rows(runs, content.names),
         "curves": postprocessing.curve_rows(runs),
         "per_class": postprocessing.per_class_rows(pooled),
         "per_group": postprocessing.per_group_rows(pooled),
     }
     if content.task == "classification":
-        written["confusion"] = postprocessing.confusion_rows(pooled)
+        found["confusion"] = postprocessing.confusion_rows(pooled)
     if content.task != "regression":
-        written["calibration"] = postprocessing.calibration_rows(pooled)
+        found["calibration"] = postprocessing.calibration_rows(pooled)
     else:
-        written["scatter"] = postprocessing.scatter_rows(pooled)
-    with atomic.folder(folder) as new:
-        atomic.write_json(new / "summary.json", content.summary)
-        for name, rows in written.items():
-            if rows:
-                atomic.write_text(new / f"{name}.csv", tables.to_csv(rows))
+        found["scatter"] = postprocessing.scatter_rows(pooled)
+    files = {f"{name}.csv": tables.to_csv(rows) for name, rows in found.items() if rows}
+    summary = json.dumps(content.summary, indent=2, allow_nan=False)
+    return {"summary.json": summary + "\n"} | files
 
 
-def _write_reports(folder: Path, content: Content) -> None:
+def _reports(content: Content) -> dict[str, str]:
+    """Return tables, model card and report, by file."""
     rows = tables.results(content.summary, content.names)
     form: dict[str, Any] = {
         "decimals": content.decimals,
         "confidence": content.confidence,
     }
     results = (content.summary, content.names)
-    with atomic.folder(folder) as new:
-        atomic.write_text(new / "results.csv", tables.to_csv(rows))
-        atomic.write_text(new / "results.md", tables.to_markdown(*results, **form))
-        atomic.write_text(new / "results.tex", tables.to_tex(*results, **form))
-        atomic.write_text(new / "model_card.md", model_card(content))
-        atomic.write_text(new / "report.html", render(content))
+    return {
+        "results.csv": tables.to_csv(rows),
+        "results.md": tables.to_markdown(*results, **form),
+        "results.tex": tables.to_tex(*results, **form),
+        "model_card.md": model_card(content),
+        "report.html": render(content),
+    }
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    # A study may keep files of its own here, so only what this stage makes for
+    # some task, and not for this one, is removed.
+    for name in TABLES:
+        if name not in files:
+            (folder / name).unlink(missing_ok=True)
+    for name, text in files.items():
+        atomic.write_text(folder / name, text)
