@@ -1,9 +1,11 @@
 """Studies for the documentation's commands."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,32 +55,45 @@ def variables(shared_folder: Path, repository: Path) -> dict[str, str]:
 @pytest.fixture
 def new_study(
     shared_folder: Path, variables: dict[str, str], tmp_path: Path
-) -> Callable[[str], Path]:
+) -> Callable[[str], tuple[Path, dict[str, str]]]:
     """Copy a small study: ``new_study("dataset=csv")``.
 
-    One on sounds of the toolkit has been run and committed.
+    One on sounds of the toolkit has been run and committed. Returns the study and
+    the environment of its commands, with the toolkit that the study pins.
     """
 
-    def copied(answers: str) -> Path:
-        name = answers.replace("=", "-").replace(" ", "-") or "default"
-        made = shared_folder / name
+    def copied(answers: str) -> tuple[Path, dict[str, str]]:
+        made = shared_folder / (re.sub(r"\W+", "-", answers) or "default")
         with FileLock(f"{made}.lock"):
             if not made.exists():
                 unfinished = made.with_suffix(".part")
                 shutil.rmtree(unfinished, ignore_errors=True)
-                study = _generate(unfinished, answers, variables)
-                _shrink(study / "params.yaml")
-                commands = ["git commit -qam Small"]
-                if "dataset" not in answers:
-                    commands = ["dvc repro -q", "git add .", "git commit -qm Small"]
-                for command in commands:
-                    subprocess.run(
-                        command.split(), cwd=study, env=variables, check=True
-                    )
+                _make(unfinished, answers, variables)
                 unfinished.rename(made)
-        return Path(shutil.copytree(made / "my-audio-study", tmp_path / "study"))
+        shutil.copytree(made, tmp_path / "made")
+        study = tmp_path / "made" / "my-audio-study"
+        return study, _with_toolkit(study, variables)
 
     return copied
+
+
+def _make(folder: Path, answers: str, variables: dict[str, str]) -> None:
+    study = _generate(folder, answers, variables)
+    _shrink(study / "params.yaml")
+    (wheel,) = (study / "vendor").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "toolkit")
+    commands = ["git add .", "git commit -qm Small"]
+    if "dataset" not in answers:
+        commands.insert(0, "dvc repro -q")
+    for command in commands:
+        subprocess.run(
+            command.split(), cwd=study, env=_with_toolkit(study, variables), check=True
+        )
+
+
+def _with_toolkit(study: Path, variables: dict[str, str]) -> dict[str, str]:
+    return {**variables, "PYTHONPATH": str(study.parent / "toolkit")}
 
 
 def _generate(folder: Path, answers: str, variables: dict[str, str]) -> Path:

@@ -24,13 +24,12 @@ PAGES = [
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_of_a_page_run_in_order(
     page: Path,
-    new_study: Callable[[str], Path],
-    variables: dict[str, str],
+    new_study: Callable[[str], tuple[Path, dict[str, str]]],
     tmp_path: Path,
 ) -> None:
     blocks = [block for block in pages.blocks(page) if "skip" not in block.marks]
     answers = next((b.marks["study"] for b in blocks if "study" in b.marks), "")
-    study = new_study(answers)
+    study, variables = new_study(answers)
     printed = ""
     for block in blocks:
         if "file" in block.marks:
