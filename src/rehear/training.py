@@ -171,7 +171,8 @@ class Trainer:
             loss = self.criterion(model(features), targets)
         group = now.step // settings.accumulate * settings.accumulate
         together = min(settings.accumulate, self.batches - group)
-        self.engine.backward(loss * (share / together))
+        weight = share / together
+        self.engine.backward(loss if weight == 1 else loss * weight)
         if now.step + 1 == group + together:
             if settings.clip_norm is not None:
                 self.engine.clip_grad_norm_(model.parameters(), settings.clip_norm)
