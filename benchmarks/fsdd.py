@@ -13,6 +13,7 @@ from benchmarks.measure import BenchmarkError
 
 _DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data"
 _CLIPS = 3000
+_FEW = (0, 5, 10, 20, 30)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def recordings(audio: Path, *, few: bool = False) -> list[Recording]:
 
     Args:
         audio: their folder
-        few: every 11th only, which has all digits in all splits
+        few: five of each speaker and digit, of all splits
 
     Raises:
         BenchmarkError: if some are missing
@@ -56,10 +57,15 @@ def recordings(audio: Path, *, few: bool = False) -> list[Recording]:
     if len(files) != _CLIPS:
         raise BenchmarkError(f"{audio}: {len(files)} recordings; expected {_CLIPS}")
     found = [_recording(file) for file in files]
-    return found[::11] if few else found
+    return [r for r in found if _index(r.file) in _FEW] if few else found
+
+
+def _index(file: str) -> int:
+    return int(file.removesuffix(".wav").rpartition("_")[2])
 
 
 def _recording(file: str) -> Recording:
-    label, speaker, index = file.removesuffix(".wav").split("_")
-    split = "test" if int(index) < 5 else "dev" if int(index) < 10 else "train"
+    label, speaker, _ = file.split("_")
+    index = _index(file)
+    split = "test" if index < 5 else "dev" if index < 10 else "train"
     return Recording(file, label, speaker, split)

@@ -5,12 +5,14 @@ processes which are loaded and warm can be measured A B A B. Only the standard
 library is imported here, since the peer's environment imports it, too.
 """
 
+import contextlib
 import os
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO, NoReturn
 
 from benchmarks.measure import BenchmarkError, Clock, Cost
 
@@ -55,7 +57,7 @@ class Paced:
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
         self._arguments = list(arguments)
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - see _close()
         self._process = subprocess.Popen(
             self._arguments,
             cwd=cwd,
@@ -93,8 +95,7 @@ class Paced:
         self._requests.close()
         _, status, used = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
-        self._answers.close()
-        self._log.close()
+        self._close()
         return used.ru_maxrss / 1024
 
     def kill(self) -> None:
@@ -102,11 +103,19 @@ class Paced:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        self._close()
 
-    def _fail(self) -> None:
+    def _close(self) -> None:
+        for stream in (self._requests, self._answers, self._log):
+            # The process may be gone, and with it the reader of what is unsent.
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+
+    def _fail(self) -> NoReturn:
         self._process.wait()
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").splitlines()[-15:]
+        self._close()
         raise BenchmarkError(
             f"{' '.join(self._arguments)} ended with {self._process.returncode}:\n"
             + "\n".join(lines)
