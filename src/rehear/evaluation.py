@@ -55,33 +55,29 @@ def score(
         bootstrap: number of replicates
 
     Returns:
-        ``test`` with value and interval of each metric, ``dev``, ``per_class``
-        (the interval is that of ``interval_of``), ``per_group``, ``confusion``
-        and ``calibration``, where the task has them. Undefined is ``None``.
+        ``test`` (values and intervals), ``dev``, ``per_class`` (the interval is
+        that of ``interval_of``), ``per_group``, ``confusion`` and
+        ``calibration``, where the task has them. Undefined is ``None``.
     """
-    resamples = Bootstrap(test, replicates=bootstrap, confidence=confidence)
+    draws = Bootstrap(test, replicates=bootstrap, confidence=confidence)
     scores: dict[str, Any] = {
         "task": test.task,
         "labels": list(test.labels),
         "n": {"dev": len(dev), "test": len(test)},
         "test": {
-            name: {"value": metric(test), **_limits(resamples.interval(metric))}
+            name: {"value": metric(test), **_limits(draws.interval(metric))}
             for name, metric in metrics.items()
         },
         "dev": {name: metric(dev) for name, metric in metrics.items()},
-        **_per_class(test, resamples),
+        **_per_class(test, draws),
         "per_group": _per_group(test, metrics),
     }
     if test.task == "classification":
         scores["confusion"] = confusion(test).tolist()
     if test.task != "regression":
         scores["calibration"] = calibration(test)
-    return scores | {
-        "confidence": confidence,
-        "bootstrap": bootstrap,
-        "clustered": resamples.clustered,
-        "note": resamples.note,
-    }
+    how = {"confidence": confidence, "bootstrap": bootstrap}
+    return scores | how | {"clustered": draws.clustered, "note": draws.note}
 
 
 def _limits(interval: Interval) -> dict[str, float | None]:
@@ -92,7 +88,7 @@ def _defined(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _per_class(test: Predictions, resamples: Bootstrap) -> dict[str, Any]:
+def _per_class(test: Predictions, draws: Bootstrap) -> dict[str, Any]:
     """Return one row for each label, with the interval of its main number."""
     if test.task == "regression":
         sums, main = moments, "ccc"
@@ -105,7 +101,7 @@ def _per_class(test: Predictions, resamples: Bootstrap) -> dict[str, Any]:
     if test.task == "tagging":
         values["ap"] = average_precisions(test)
     sizes = totals[0 if test.task == "regression" else 1]
-    intervals = resamples.intervals(sums, columns[main])
+    intervals = draws.intervals(sums, columns[main])
     rows = [
         {
             "label": label,

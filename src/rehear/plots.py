@@ -16,33 +16,7 @@ from typing import Any
 from rehear import atomic
 from rehear.errors import StageError
 from rehear.report.charts import scoped
-from rehear.report.markup import card, text
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" \
-content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title>
-<link rel="icon" href="data:,">
-<style>
-{style}
-/* DVC's templates choose colours for a light page. */
-:root {{ color-scheme: light; }}
-.figure {{ background: #fff; border-radius: 8px; overflow-x: auto; }}
-.figure svg, .figure img {{
-  display: block; max-width: 100%; height: auto; margin: 0 auto;
-}}
-</style>
-</head>
-<body>
-<header><div><h1>{title}</h1><p class="lead">{lead}</p></div></header>
-<main>{body}</main>
-</body>
-</html>
-"""
+from rehear.report.markup import card, document, stack, text
 
 
 def render(study: Path, revisions: Sequence[str], out: Path) -> Path:
@@ -74,15 +48,11 @@ def render(study: Path, revisions: Sequence[str], out: Path) -> Path:
             "them under plots: in dvc.yaml and run `dvc repro`"
         )
     notes = "".join(f'<p class="hint">{text(problem)}</p>' for problem in problems)
-    cards = "".join(
-        card("".join(figures), heading=name) for name, figures in drawn.items()
-    )
-    style = Path(__file__).parent / "report" / "style.css"
-    page = _PAGE.format(
-        title=text(f"Plots of {study.resolve().name}"),
-        lead=text(", ".join(_shown(found["data"])) or "workspace"),
-        style=style.read_text(encoding="utf-8"),
-        body=f'<div class="stack" style="margin-top:1.5rem">{cards}</div>{notes}',
+    cards = (card("".join(figures), heading=name) for name, figures in drawn.items())
+    page = document(
+        f"Plots of {study.resolve().name}",
+        ", ".join(_shown(found["data"])),
+        f'<section class="figures">{stack(cards)}</section>{notes}',
     )
     target = out if out.suffix == ".html" else out / "index.html"
     atomic.write_text(target, page)

@@ -146,15 +146,10 @@ def curves(rows: Sequence[Row], columns: Mapping[str, str], *, title: str) -> Sp
     if last == 1:
         thin, mean = {"type": "point", "filled": True}, {"type": "point", "size": 90}
     y = _quantity("value", title)
+    both = {"x": x, "color": colour}
     layers = [
-        {
-            "mark": thin,
-            "encoding": {"x": x, "y": y, "color": colour, "detail": {"field": "run"}},
-        },
-        {
-            "mark": mean,
-            "encoding": {"x": x, "y": {**y, "aggregate": "mean"}, "color": colour},
-        },
+        {"mark": thin, "encoding": {**both, "y": y, "detail": {"field": "run"}}},
+        {"mark": mean, "encoding": {**both, "y": {**y, "aggregate": "mean"}}},
     ]
     return _chart(long, layer=layers)
 
@@ -199,41 +194,26 @@ def bars(rows: Sequence[Row], points: Sequence[Row], *, value: str, title: str) 
     labels = [str(row["label"]) for row in rows]
     names = dict(zip(labels, _short(labels), strict=True))
     drawn = [
-        {"name": names[row["label"]], "kind": "bar", "value": row[value]}
+        {"name": names[row["label"]], "value": row[value]}
         | {"low": row["low"], "high": row["high"]}
         for row in rows
     ]
-    dots = [
-        {"name": names[p["label"]], "value": p["value"]}
-        for p in points
-        if p["value"] is not None
-    ]
     lowest = min((row["low"] or 0 for row in drawn), default=0)
-    y = {
-        "field": "name",
-        "type": "nominal",
-        "title": None,
-        "sort": list(names.values()),
-    }
-    scale = {"domain": [min(0, lowest), 1]}
-    x = _quantity("value", title, scale=scale)
     step = 24 if len(rows) <= 25 else 15
+    y = {"field": "name", "type": "nominal", "title": None, "sort": [*names.values()]}
+    x = _quantity("value", title, scale={"domain": [min(0, lowest), 1]})
+    bar = {"type": "bar", "color": BLUE, "opacity": 0.3, "height": step - 8}
+    rule = {"type": "rule", "color": BLUE, "strokeWidth": 2}
     limits = {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y}
     layers: list[Spec] = [
-        {
-            "mark": {"type": "bar", "color": BLUE, "opacity": 0.3, "height": step - 8},
-            "encoding": {"x": x, "y": y},
-        },
-        {
-            "mark": {"type": "rule", "color": BLUE, "strokeWidth": 2},
-            "encoding": limits,
-        },
+        {"mark": bar, "encoding": {"x": x, "y": y}},
+        {"mark": rule, "encoding": limits},
     ]
-    if len(dots) > len(rows):
-        mark = {"type": "tick", "color": INK, "thickness": 1.5, "height": step / 2.4}
-        layers.append(
-            {"data": {"values": dots}, "mark": mark, "encoding": {"x": x, "y": y}}
-        )
+    if len(points) > len(rows):
+        tick = {"type": "tick", "color": INK, "thickness": 1.5, "height": step / 2.4}
+        dots = [{"name": names[p["label"]], "value": p["value"]} for p in points]
+        both = {"x": x, "y": y}
+        layers.append({"data": {"values": dots}, "mark": tick, "encoding": both})
     size = {"height": {"step": step}, "padding": _padding(list(names.values()))}
     return _chart(drawn, layer=layers, **size)
 

@@ -2,6 +2,64 @@
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rehear import __version__
+
+# Whatever a page holds by mistake, a browser sends and runs nothing.
+_POLICY = (
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+)
+_DOCUMENT = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="generator" content="rehear {version}">
+<title>{heading}</title>
+<link rel="icon" href="data:,">
+<style>
+{style}</style>
+</head>
+<body>
+<header><div>
+<h1>{heading}</h1>
+<p class="lead">{lead}</p>
+<nav>{links}</nav>
+</div></header>
+<main>
+{body}
+</main>
+<footer>Made by rehear {version}. This file holds everything it shows; nothing is \
+loaded from elsewhere.</footer>
+</body>
+</html>
+"""
+
+
+def document(
+    heading: str, lead: str, body: str, *, links: Mapping[str, str] | None = None
+) -> str:
+    """Return a page; ``body`` is HTML, the rest is text.
+
+    Args:
+        heading: of the page
+        lead: line below it
+        body: content
+        links: id of a section → its name
+    """
+    style = Path(__file__).parent / "style.css"
+    anchors = (f'<a href="#{i}">{text(name)}</a>' for i, name in (links or {}).items())
+    return _DOCUMENT.format(
+        policy=_POLICY,
+        version=text(__version__),
+        heading=text(heading),
+        lead=text(lead),
+        links="".join(anchors),
+        style=style.read_text(encoding="utf-8"),
+        body=body,
+    )
 
 
 def text(value: object) -> str:

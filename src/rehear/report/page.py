@@ -4,18 +4,11 @@ Sounds and pictures are data URIs, figures inline SVG; there is no script, and
 a content security policy forbids every request.
 """
 
-from pathlib import Path
-
-from rehear import __version__
 from rehear.metrics import title
 from rehear.report import record, results
 from rehear.report.content import Content
-from rehear.report.markup import grid, section, text
+from rehear.report.markup import document, grid, section, text
 from rehear.report.tables import interval, number, percent, spread
-
-_POLICY = (
-    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
-)
 
 
 def render(content: Content) -> str:
@@ -32,37 +25,13 @@ def render(content: Content) -> str:
         ("reproduce", "Reproduce it", record.reproduce(content)),
     ]
     shown = [entry for entry in sections if entry[2]]
-    links = "".join(f'<a href="#{i}">{text(name)}</a>' for i, name, _ in shown)
-    body = "".join(section(i, name, part) for i, name, part in shown)
-    style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-    heading = f"{content.title}: {content.task} with {content.model}"
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="generator" content="rehear {text(__version__)}">
-<title>{text(heading)}</title>
-<link rel="icon" href="data:,">
-<style>
-{style}</style>
-</head>
-<body>
-<header><div>
-<h1>{text(heading)}</h1>
-<p class="lead">{text(_subtitle(content))}</p>
-<nav>{links}</nav>
-</div></header>
-<main>
-{_warning(content)}
-{body}
-</main>
-<footer>Made by rehear {text(__version__)}. This file holds everything it shows; \
-nothing is loaded from elsewhere.</footer>
-</body>
-</html>
-"""
+    body = "".join(section(name, heading, part) for name, heading, part in shown)
+    return document(
+        f"{content.title}: {content.task} with {content.model}",
+        _subtitle(content),
+        _warning(content) + body,
+        links={name: heading for name, heading, _ in shown},
+    )
 
 
 def _subtitle(content: Content) -> str:

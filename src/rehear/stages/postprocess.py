@@ -55,6 +55,21 @@ def run(params: Params, study: Path) -> str:
     Raises:
         StageError: if a run is missing; the text names it
     """
+    content = _content(params, study)
+    made = {METRICS: _metrics(content), REPORTS: _reports(content)}
+    for folder, files in made.items():
+        _write(study / folder, files)
+    atomic.write_json(study / provenance.FILE, content.provenance)
+    text = tables.to_text(
+        content.summary,
+        content.names,
+        decimals=content.decimals,
+        confidence=content.confidence,
+    )
+    return f"{text}\n\nReport: {study / REPORTS / 'report.html'}"
+
+
+def _content(params: Params, study: Path) -> Content:
     runs = [_read(study, seed, fold) for seed, fold in params.runs()]
     task = name_of(params.task)
     chosen = metrics.choose(
@@ -63,7 +78,7 @@ def run(params: Params, study: Path) -> str:
     _check(runs, list(chosen))
     confidence = params.evaluate.confidence
     pooled = postprocessing.pool(runs, metrics=chosen, confidence=confidence)
-    content = Content(
+    return Content(
         task=task,
         names=list(chosen),
         summary=postprocessing.summary(
@@ -78,17 +93,6 @@ def run(params: Params, study: Path) -> str:
         params=inspection.resolved(params),
         provenance=provenance.collect(params, study),
     )
-    made = {METRICS: _metrics(content), REPORTS: _reports(content)}
-    for folder, files in made.items():
-        _write(study / folder, files)
-    atomic.write_json(study / provenance.FILE, content.provenance)
-    text = tables.to_text(
-        content.summary,
-        content.names,
-        decimals=content.decimals,
-        confidence=confidence,
-    )
-    return f"{text}\n\nReport: {study / REPORTS / 'report.html'}"
 
 
 def _read(study: Path, seed: int, fold: str) -> Run:
