@@ -137,8 +137,9 @@ def curves(rows: Sequence[Row], columns: Mapping[str, str], *, title: str) -> Sp
         "legend": {} if len(columns) > 1 else None,
     }
     last = max((int(row["epoch"]) for row in long), default=1)
-    ticks = list(range(1, last + 1, max(1, round(last / 6))))
-    epoch = {"values": ticks, "grid": False}
+    epoch: Spec = {"grid": False}
+    if last <= 8:  # the automatic ticks would fall between epochs
+        epoch["values"] = list(range(1, last + 1))
     x = _quantity("epoch", "epoch", axis=epoch, scale={"domain": [min(1, last), last]})
     several = len({row["run"] for row in long}) > 1
     thin = {"type": "line", "opacity": 0.35 if several else 1, "strokeWidth": 1.2}

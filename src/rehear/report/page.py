@@ -78,9 +78,10 @@ def _headline(content: Content, name: str) -> str:
     lines = [_over(content, cell["n"])]
     if cell["std"] is not None:
         level = percent(content.confidence)
-        lines.append(
-            f"{level} interval of the mean: {interval(cell, content.decimals)}"
-        )
+        limits = interval(cell, content.decimals)
+        # Runs of one seed share most of their training clips.
+        rough = " (rough, since folds share clips)" if content.has_folds else ""
+        lines.append(f"{level} t-interval of the mean{rough}: {limits}")
     if content.has_folds:
         pooled = content.summary["pooled"][name]
         lines.append(f"All folds pooled: {spread(pooled, content.decimals)}")
