@@ -33,7 +33,17 @@ def test_pipelines_differ_only_in_the_code(study, repository):
     assert rendered == own
 
 
-@pytest.mark.parametrize("file", [".dvc/config", ".dvc/.gitignore", ".gitattributes"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        ".dvc/.gitignore",
+        ".dvc/config",
+        ".dvc/plots/calibration.json",
+        ".dvc/plots/labels.json",
+        ".dvc/plots/learning_curves.json",
+        ".gitattributes",
+    ],
+)
 def test_small_files_are_the_same_text(file, study, repository):
     rendered = (study / file).read_text(encoding="utf-8")
     assert rendered == (repository / file).read_text(encoding="utf-8")
