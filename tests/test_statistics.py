@@ -114,10 +114,15 @@ def test_no_clips_have_no_interval():
     assert boot(empty).intervals(counts, recalls)[0].low is None
 
 
-def test_few_groups_are_noted():
-    assert "only 3 groups" in boot(fake_predictions(groups=3)).note
-    assert "as if they were independent" in boot(fake_predictions(groups=1)).note
-    assert boot(fake_predictions(groups=9)).note == ""
+def test_few_groups_are_noted_and_not_drawn():
+    for groups, words in ((1, "only 1 group in"), (3, "only 3 groups in")):
+        few = boot(fake_predictions(groups=groups))
+        assert words in few.note
+        assert not few.clustered
+        interval = few.interval(METRICS.get("accuracy"))
+        assert interval.high - interval.low > 0.02
+    many = boot(fake_predictions(groups=9))
+    assert (many.note, many.clustered) == ("", True)
     assert boot(fake_predictions(groups=0)).note == ""
 
 

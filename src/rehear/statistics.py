@@ -3,8 +3,10 @@
 The interval of one run says how much its score would vary with another draw
 of test clips: percentile bootstrap (Efron, 1979), where whole groups are drawn
 when clips have groups, since clips of one speaker or site are not independent
-(cluster bootstrap; Field & Welsh, 2007). The interval over runs says how much
-the score varies with the seed.
+(cluster bootstrap; Field & Welsh, 2007). With fewer than five groups that is
+degenerate (two groups that score alike give an interval of no width), so clips
+are drawn then, and a note says so. The interval over runs says how much the
+score varies with the seed.
 """
 
 import math
@@ -53,24 +55,23 @@ class Bootstrap:
         self.predictions = predictions
         self.replicates = replicates
         self.confidence = confidence
-        self.clustered = predictions.has_groups
         names, self._group = np.unique(predictions.groups, return_inverse=True)
+        self.clustered = predictions.has_groups and len(names) >= FEW_GROUPS
         self._units = len(names) if self.clustered else len(predictions)
         self.note = self._note()
         self._drawn: dict[Sums, np.ndarray] = {}
 
     def _note(self) -> str:
-        if self.clustered and self._units < FEW_GROUPS:
-            return (
-                f"only {self._units} groups in the test split: intervals that draw "
-                "groups are unreliable with so few, and mostly too narrow"
-            )
-        if not self.clustered and self.predictions.groups.any():
-            return (
-                "one group, or clips without a group, in the test split: intervals "
-                "draw clips as if they were independent"
-            )
-        return ""
+        if self.clustered or not self.predictions.groups.any():
+            return ""
+        found = len(np.unique(self.predictions.groups))
+        why = f"only {found} group{'s' * (found > 1)}"
+        if (self.predictions.groups == "").any():
+            why = "clips without a group"
+        return (
+            f"{why} in the test split: intervals draw single clips, and leave out "
+            "how much groups differ"
+        )
 
     def interval(self, metric: Metric) -> Interval:
         """Return the interval of a metric."""
