@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from rehear import params
 
@@ -88,6 +90,35 @@ def test_a_default_study_runs_from_end_to_end(default_study, environment, tmp_pa
     assert "metrics/summary.json" in untracked
     assert "data/" not in untracked
     assert "models/" not in untracked
+
+
+@pytest.mark.parametrize(
+    ("task", "front_end"), [("tagging", "log_mel"), ("regression", "egemaps")]
+)
+def test_every_task_writes_what_its_pipeline_lists(task, front_end, render, tmp_path):
+    study = render(tmp_path, task=task, front_end=front_end)
+    file = study / params.FILE
+    text = file.read_text(encoding="utf-8")
+    text = re.sub(r"epochs: \d+", "epochs: 1", text)
+    text = text.replace("clips_per_class: 60", "clips_per_class: 12")
+    file.write_text(text.replace("  - 2\n  - 3\n", ""), encoding="utf-8")
+    command = [sys.executable, "-m", "rehear", "run"]
+    answer = subprocess.run(
+        command, cwd=study, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    pipeline = YAML(typ="safe").load(study / "dvc.yaml")
+    last = pipeline["stages"]["postprocess"]
+    listed = [next(iter(out)) for out in last["outs"] + last["metrics"]]
+    assert [name for name in listed if not (study / name).is_file()] == []
+    # every column that a plot draws is in its table
+    for plot in pipeline["plots"]:
+        ((name, drawn),) = plot.items()
+        ((table, columns),) = drawn["y"].items()
+        assert table in listed, name
+        header = (study / table).read_text(encoding="utf-8").splitlines()[0].split(",")
+        wanted = [columns] if isinstance(columns, str) else columns
+        assert {drawn["x"], *wanted} <= set(header), name
 
 
 def test_make_repro_without_git_says_what_to_do(render, environment, tmp_path):
