@@ -1,9 +1,11 @@
 """What a stage ran on: Python, packages, processor, system."""
 
+import functools
 import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,17 @@ def describe() -> dict[str, Any]:
         "processor": processor(),
         "cores": os.cpu_count(),
         "host": platform.node(),
-        "packages": versions(),
+        "packages": dict(versions()),
     }
 
 
-def versions() -> dict[str, str]:
-    """Return the installed versions of ``PACKAGES``, absent ones left out."""
+@functools.cache
+def versions() -> Mapping[str, str]:
+    """Return the installed versions of ``PACKAGES``, absent ones left out.
+
+    They are looked up once in a process: it takes longer than a short stage's
+    other bookkeeping together.
+    """
     found = {}
     for name in PACKAGES:
         try:

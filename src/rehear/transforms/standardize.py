@@ -1,11 +1,14 @@
 """Standardisation with statistics of the training split."""
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from rehear.errors import ParamsError
+
+_VECTORS = 1024  # clips in a bundle
 
 
 class Standardize:
@@ -30,28 +33,26 @@ class Standardize:
 
     def learn(self, clips: Iterable[np.ndarray]) -> None:
         """Take the statistics of clips, in float64, one pass."""
-        count, total, squares = 0, None, None
-        offset: np.ndarray | None = None
-        for clip in clips:
-            frames = clip.astype(np.float64)
-            frames = frames[..., None] if frames.ndim == 1 else frames
-            if offset is None:
-                offset = frames.mean(axis=-1, keepdims=True)
-                total, squares = np.zeros_like(offset), np.zeros_like(offset)
+        clips = iter(clips)
+        first = next(clips, None)
+        if first is None:
+            raise ParamsError("transform 'standardize' got no training clips")
+        bundles = _frames(itertools.chain([first], clips))
+        some = next(bundles)
+        offset = some.mean(axis=-1, keepdims=True)
+        count, total, squares = 0, np.zeros_like(offset), np.zeros_like(offset)
+        for frames in itertools.chain([some], bundles):
             # An offset near the mean keeps the difference of sums exact.
             frames = frames - offset
             total += frames.sum(axis=-1, keepdims=True)
             squares += np.square(frames).sum(axis=-1, keepdims=True)
             count += frames.shape[-1]
-        if offset is None or total is None or squares is None:
-            raise ParamsError("transform 'standardize' got no training clips")
         shift = total / count
         variance = np.maximum(squares / count - np.square(shift), 0)
         scale = np.where(
             variance > 0, 1 / np.sqrt(np.where(variance > 0, variance, 1)), 0
         )
-        vector = offset.ndim == 2 and clip.ndim == 1
-        self._set(offset + shift, scale, vector=vector)
+        self._set(offset + shift, scale, vector=first.ndim == 1)
 
     def _set(self, mean: np.ndarray, scale: np.ndarray, *, vector: bool) -> None:
         mean, scale = mean.astype(np.float32), scale.astype(np.float32)
@@ -75,3 +76,17 @@ class Standardize:
         """Take statistics that ``state`` returned."""
         self.mean = np.array(state["mean"], dtype=np.float32)
         self.scale = np.array(state["scale"], dtype=np.float32)
+
+
+def _frames(clips: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield clips as float64 ``(…, frames)``.
+
+    Vectors are bundled as if they were the frames of one clip: arithmetic on one
+    at a time would take longer than to train a small network on it.
+    """
+    for clip in clips:
+        if clip.ndim > 1:
+            yield clip.astype(np.float64)
+        else:
+            bundle = [clip, *itertools.islice(clips, _VECTORS - 1)]
+            yield np.stack(bundle, axis=-1).astype(np.float64)
