@@ -72,7 +72,7 @@ def _peer(workspace: Workspace) -> Paced:
         "+callbacks": "[benchmarks.paced_peer.Pace]",
     }
     words = workspace.peer.words("train", "-cn", "mel", settings=settings)
-    env = workspace.peer.environment(PYTHONPATH=str(ROOT))
+    env = workspace.peer.environment(PYTHONPATH=str(ROOT), OMP_NUM_THREADS="2")
     return Paced(words, cwd=workspace.peer.folder, env=env)
 
 

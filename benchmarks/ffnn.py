@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks import egemaps, study
 from benchmarks.measure import BenchmarkError, Cost, interleave
-from benchmarks.peer import LEAN
+from benchmarks.peer import ALONE, LEAN
 from benchmarks.results import Finding, compare
 from benchmarks.workspace import Workspace
 
@@ -44,9 +44,7 @@ def run(workspace: Workspace) -> Finding:
         {
             "autrainer": lambda repeat: theirs("peer", repeat),
             "rehear": train,
-            "autrainer, lean": lambda repeat: theirs(
-                "lean", repeat, OMP_NUM_THREADS="1"
-            ),
+            "autrainer, lean": lambda repeat: theirs("lean", repeat, **ALONE),
         },
         repeats,
     )

@@ -1,17 +1,16 @@
 """The stage ``train`` with a pause before each step; run in a study's folder."""
 
+import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from benchmarks.pacing import Pacer
-from rehear import params
+from rehear import cli
 from rehear.clips import Batch, ClipSet
-from rehear.stages import train
 
 
 def main() -> None:
-    """Train the first run of the study, batch by batch, as the driver wants it."""
+    """Run ``rehear train``, batch by batch, as the driver wants it."""
     pacer = Pacer()
     unpaced = ClipSet.batches
 
@@ -21,10 +20,7 @@ def main() -> None:
             yield batch
 
     ClipSet.batches = batches  # type: ignore[method-assign]
-    study = Path.cwd()
-    values = params.load(study / params.FILE)
-    seed, fold = values.runs()[0]
-    train.run(values, study, seed=seed, fold=fold)
+    sys.exit(cli.main(["train"]))
 
 
 if __name__ == "__main__":

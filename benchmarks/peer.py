@@ -84,6 +84,9 @@ hydra:
       model: {model}
       optimizer: Adam
 """
+#: With these, operations on small data do not wait for threads of theirs that
+#: other processes keep from running.
+ALONE = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 #: All that its configuration can switch off without changing the training.
 LEAN = {
     "save_train_outputs": "false",
@@ -126,10 +129,13 @@ class Peer:
     Attributes:
         folder: the workspace
         bin: of its environment
+        busy: the machine has other work; variables are set with which it slows
+            the peer down least
     """
 
     folder: Path
     bin: Path
+    busy: bool = False
 
     def set_up(self, audio: Path, recordings: Sequence[Recording]) -> None:
         """Write configurations, and the data set in the peer's layout."""
@@ -194,7 +200,8 @@ class Peer:
     def environment(self, **variables: str) -> dict[str, str]:
         """Return the variables of the peer's commands."""
         path = os.environ.get("PATH", "")
-        return environment(PATH=f"{self.bin}:{path}", **variables)
+        threads = ALONE if self.busy else {}
+        return environment(**{"PATH": f"{self.bin}:{path}", **threads, **variables})
 
 
 def _write(path: Path, text: str) -> None:

@@ -44,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="a tenth of the work, once"
     )
+    parser.add_argument(
+        "--busy",
+        action="store_true",
+        help="the machine has other work: run the peer with one thread, since with "
+        "more it is slowed down many times",
+    )
     parser.add_argument("--data", type=Path, help="folder of the FSDD recordings")
     parser.add_argument("--repeats", type=int, help="of each measurement")
     parser.add_argument(
@@ -61,7 +67,7 @@ def _main(options: argparse.Namespace) -> int:
     audio = fsdd.folder(options.data)
     PLACE.mkdir(exist_ok=True)
     tools = peer.install(PLACE / "peer")
-    facts = machine.describe(tools / "python")
+    facts = machine.describe(tools / "python") | {"busy": options.busy}
     print(machine.line(facts), flush=True)
     with tempfile.TemporaryDirectory(dir=PLACE, prefix="scratch-") as scratch:
         workspace = Workspace(
@@ -69,7 +75,9 @@ def _main(options: argparse.Namespace) -> int:
             audio=audio,
             recordings=fsdd.recordings(audio, few=options.quick),
             peer=peer.Peer(
-                PLACE / ("peer-quick" if options.quick else "peer-study"), tools
+                folder=PLACE / ("peer-quick" if options.quick else "peer-study"),
+                bin=tools,
+                busy=options.busy,
             ),
             quick=options.quick,
             repeated=options.repeats,
