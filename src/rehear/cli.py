@@ -169,8 +169,10 @@ def _stages(options: argparse.Namespace) -> int:
             name = "-".join([stage, *map(str, keywords.values())])
             with workspace.lock(study, name):
                 start = time.monotonic()
-                _function(stage)(values, study, **keywords)
+                result = _function(stage)(values, study, **keywords)
                 workspace.record_run(study, name, time.monotonic() - start)
+            if isinstance(result, str):
+                print(result)
     return 0
 
 
