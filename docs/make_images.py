@@ -1,0 +1,71 @@
+"""Make the README's pictures from the reference study and its experiments.
+
+``python docs/make_images.py`` needs Chromium, ``reports/report.html`` and, for the
+second picture, experiments that ``dvc exp show`` can list.
+"""
+
+import html
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+#: What the second picture shows.
+COMMAND = (
+    *("dvc", "exp", "show", "--only-changed", "--no-pager"),
+    *("--drop", "Executor|State|Created|runs|(accuracy|f1_macro).*|.*[.]n"),
+)
+TERMINAL = """\
+<!doctype html><meta charset="utf-8"><style>
+body {{ margin: 0; background: #16181d; color: #e4e6eb }}
+pre {{ margin: 16px 20px; font: 14px/1.35 'DejaVu Sans Mono', monospace }}
+b {{ color: #7dcfff; font-weight: normal }}
+</style><pre><b>$ dvc exp show --only-changed</b>
+{text}</pre>
+"""
+
+
+def shoot(page: Path, picture: Path, *, width: int, height: int) -> None:
+    """Write what Chromium shows of a page as PNG."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        sys.exit("Chromium is not installed")
+    command = [program, "--headless", "--no-sandbox", "--hide-scrollbars"]
+    command += [f"--window-size={width},{height}", f"--screenshot={picture}"]
+    subprocess.run([*command, page.as_uri()], check=True, stderr=subprocess.DEVNULL)
+
+
+def shown(width: int) -> str:
+    """Return what the command prints on a terminal of some columns."""
+    variables = {**os.environ, "COLUMNS": str(width), "PYTHONUTF8": "1"}
+    answer = subprocess.run(
+        COMMAND, cwd=ROOT, env=variables, capture_output=True, text=True, check=True
+    )
+    return answer.stdout.strip("\n")
+
+
+def main() -> None:
+    """Write both pictures."""
+    shoot(
+        ROOT / "reports" / "report.html", IMAGES / "report.png", width=1100, height=1150
+    )
+    text = shown(200)
+    lines = text.splitlines()
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "terminal.html"
+        page.write_text(TERMINAL.format(text=html.escape(text)), encoding="utf-8")
+        shoot(
+            page,
+            IMAGES / "exp_show.png",
+            width=round(8.43 * max(map(len, lines))) + 48,
+            height=19 * (len(lines) + 1) + 36,
+        )
+
+
+if __name__ == "__main__":
+    main()
