@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -60,3 +62,18 @@ def test_files_have_ordinary_permissions(tmp_path):
     atomic.write_text(tmp_path / "a", "x")
     (tmp_path / "b").write_text("x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_leftovers_of_killed_processes_go_and_others_stay(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    stale = tmp_path / f".model.{ended.pid}.tmp"
+    stale.mkdir()
+    (stale / "weights").write_text("half")
+    busy = tmp_path / ".model.1.tmp"
+    busy.mkdir()
+    foreign = tmp_path / ".model.backup.tmp"
+    foreign.mkdir()
+    with atomic.folder(tmp_path / "model") as folder:
+        (folder / "weights").write_text("whole")
+    assert names(tmp_path) == [".model.1.tmp", ".model.backup.tmp", "model"]

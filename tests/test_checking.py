@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from rehear import checking, params
+from rehear import checking, params, pipeline
 from rehear.errors import ParamsError, RehearError
 
 
@@ -95,8 +95,8 @@ def test_own_data_must_be_watched_by_dvc(study, repository):
     shutil.copy(repository / "dvc.yaml", study)
     values = change(study, dataset={"name": "folder"})
     with pytest.raises(ParamsError, match=r"add the line '- \${fetch.source}' to its"):
-        checking.check_source(study, values)
+        pipeline.check_source(study, values)
     text = (study / "dvc.yaml").read_text()
     (study / "dvc.yaml").write_text(text.replace("- data/raw\n", "- ${fetch.source}\n"))
     with pytest.raises(ParamsError, match="stage 'fetch'"):
-        checking.check_source(study, values)
+        pipeline.check_source(study, values)

@@ -10,7 +10,24 @@ from typing import IO, Any
 
 
 def _beside(path: Path) -> Path:
+    """Return a temporary name next to ``path``; remove those of killed processes."""
+    for stale in path.parent.glob(f".{path.name}.*.tmp"):
+        process = stale.name.split(".")[-2]
+        if process.isdecimal() and not _is_running(int(process)):
+            shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":
+        return True  # os.kill would end it there; a leftover does less harm
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextlib.contextmanager

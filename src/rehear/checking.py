@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rehear import paths, tasks, transforms
+from rehear import paths, pipeline, tasks, transforms
 from rehear.catalogue import Catalogue, name_of
 from rehear.errors import ParamsError
 from rehear.params import FILE, Params, load
@@ -56,19 +56,13 @@ def check_parts(params: Params) -> None:
         except ParamsError as error:
             raise ParamsError(f"{FILE}: {key}: {error}") from None
     task = name_of(params.task)
-    supported = getattr(_dataset(params), "tasks", (task,))
+    supported = getattr(pipeline.data_set(params), "tasks", (task,))
     if task not in supported:
         raise ParamsError(
             f"{FILE}: data set '{params.dataset['name']}' is for "
             f"{' or '.join(supported)}, but task is {task}"
         )
     choose(params.evaluate.metrics, task=task, track=params.train.track)
-
-
-def _dataset(params: Params) -> Any:
-    from rehear.datasets import DATASETS
-
-    return DATASETS.get(params.dataset["name"])
 
 
 def _parts(params: Params) -> Iterator[tuple[str, Catalogue, Mapping[str, Any]]]:
@@ -96,33 +90,8 @@ def _check_pipeline(study: Path, params: Params) -> Iterator[str]:
     """Check that dvc.yaml lists what the stages will read."""
     if not (study / "dvc.yaml").is_file():
         return
-    check_source(study, params)
+    pipeline.check_source(study, params)
     yield "dvc.yaml: lists what the stages read"
-
-
-def check_source(study: Path, params: Params) -> None:
-    """Refuse own data that DVC would not watch.
-
-    Raises:
-        ParamsError: if ``dvc.yaml`` does not list ``${fetch.source}`` although
-            the data set reads it
-    """
-    from ruamel.yaml import YAML
-
-    if not getattr(_dataset(params), "needs_source", False):
-        return
-    pipeline = study / "dvc.yaml"
-    if not pipeline.is_file():
-        return
-    stages = YAML(typ="safe").load(pipeline.read_text(encoding="utf-8"))["stages"]
-    for stage in ("fetch", "preprocess"):
-        listed = stages.get(stage, {}).get("deps", [])
-        if not {"${fetch.source}", params.fetch.source} & set(map(str, listed)):
-            raise ParamsError(
-                f"dvc.yaml: stage '{stage}' reads {params.fetch.source} but does not "
-                f"list it, so changed recordings would go unnoticed: add the line "
-                f"'- ${{fetch.source}}' to its deps"
-            )
 
 
 def dry_run(study: Path, params: Params) -> list[str]:

@@ -1,6 +1,7 @@
 """The stage ``fetch``: a data set → data/raw, data/manifest.csv, data/card.json."""
 
 import logging
+import os
 import re
 import shutil
 from collections import Counter
@@ -9,7 +10,17 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rehear import atomic, card, leakage, manifest, paths, similarity, splits, survey
+from rehear import (
+    atomic,
+    card,
+    leakage,
+    manifest,
+    paths,
+    pipeline,
+    similarity,
+    splits,
+    survey,
+)
 from rehear.catalogue import name_of
 from rehear.datasets import DATASETS
 from rehear.download import CHECKSUMS, recorded
@@ -52,6 +63,8 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> None:
         )
     _check_reason(params.fetch.allow_leak)
     if dataset.needs_source:
+        if "DVC_STAGE" in os.environ:
+            pipeline.check_source(study, params)
         source = Path(params.fetch.source)
         found = dataset.fetch(
             study / paths.RAW, task=task, source=study / source, downloads=study
@@ -59,8 +72,6 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> None:
         checked = _check(found, params.fetch, study / source, processes)
         _describe(params, study, dataset, checked, prefix=source.as_posix())
         return
-    for stale in (study / paths.RAW).parent.glob(".raw.*.tmp"):
-        shutil.rmtree(stale)  # of a process that was killed
     with atomic.folder(study / paths.RAW) as raw:
         found = _fetched(dataset, raw, study, task)
         checked = _check(found, params.fetch, raw, processes)
