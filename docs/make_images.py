@@ -6,6 +6,7 @@ second picture, experiments that ``dvc exp show`` can list.
 
 import html
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,17 +15,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-#: What the second picture shows.
-COMMAND = (
-    *("dvc", "exp", "show", "--only-changed", "--no-pager"),
-    *("--drop", "Executor|State|Created|runs|(accuracy|f1_macro).*|.*[.]n"),
+#: Columns that the second picture leaves out: hashes, and all metrics but one.
+DROPPED = (
+    "Executor|State|Created|runs|(accuracy|f1_macro).*|uar.n|.*transforms"
+    "|(data|models|predictions|src|vendor|requirements).*"
 )
+COMMAND = ("dvc", "exp", "show", "--only-changed", "--drop", DROPPED)
 TERMINAL = """\
 <!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; background: #16181d; color: #e4e6eb }}
 pre {{ margin: 16px 20px; font: 14px/1.35 'DejaVu Sans Mono', monospace }}
 b {{ color: #7dcfff; font-weight: normal }}
-</style><pre><b>$ dvc exp show --only-changed</b>
+</style><pre><b>$ {command}</b>
 {text}</pre>
 """
 
@@ -44,7 +46,12 @@ def shown(width: int) -> str:
     """Return what the command prints on a terminal of some columns."""
     variables = {**os.environ, "COLUMNS": str(width), "PYTHONUTF8": "1"}
     answer = subprocess.run(
-        COMMAND, cwd=ROOT, env=variables, capture_output=True, text=True, check=True
+        [*COMMAND, "--no-pager"],
+        cwd=ROOT,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return answer.stdout.strip("\n")
 
@@ -58,7 +65,10 @@ def main() -> None:
     lines = text.splitlines()
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "terminal.html"
-        page.write_text(TERMINAL.format(text=html.escape(text)), encoding="utf-8")
+        page.write_text(
+            TERMINAL.format(command=shlex.join(COMMAND[:4]), text=html.escape(text)),
+            encoding="utf-8",
+        )
         shoot(
             page,
             IMAGES / "exp_show.png",
