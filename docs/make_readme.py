@@ -1,19 +1,26 @@
-"""Make the README's pictures from the reference study and its experiments.
+"""Bring the README's numbers and pictures in line with the reference study.
 
-``python docs/make_images.py`` needs Chromium, ``reports/report.html`` and, for the
-second picture, experiments that ``dvc exp show`` can list.
+``python docs/make_readme.py`` needs Chromium, what ``make repro`` writes and, for
+the second picture, experiments that ``dvc exp show`` can list.
 """
 
 import html
+import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+SUMMARY = ROOT / "metrics" / "summary.json"
 IMAGES = ROOT / "docs" / "images"
 #: Columns that the second picture leaves out: hashes, and all metrics but one.
 DROPPED = (
@@ -56,8 +63,30 @@ def shown(width: int) -> str:
     return answer.stdout.strip("\n")
 
 
+def sentence(summary: Mapping[str, Any]) -> str:
+    """Return the README's sentence of numbers, from ``metrics/summary.json``."""
+    uar = summary["uar"]
+    return (
+        f"Over {uar['n']} seeds, the unweighted average recall on the test split is "
+        f"{uar['mean']:.3f}, with a standard deviation of {uar['std']:.3f}."
+    )
+
+
+def write_sentence() -> None:
+    """Put the numbers between their marks in the README."""
+    text = sentence(json.loads(SUMMARY.read_text(encoding="utf-8")))
+    marked = re.sub(
+        r"(<!-- numbers -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}{textwrap.fill(text, 84)}\n{found[2]}",
+        README.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
+    README.write_text(marked, encoding="utf-8", newline="\n")
+
+
 def main() -> None:
-    """Write both pictures."""
+    """Write the sentence and both pictures."""
+    write_sentence()
     shoot(
         ROOT / "reports" / "report.html", IMAGES / "report.png", width=1100, height=1150
     )
@@ -66,7 +95,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "terminal.html"
         page.write_text(
-            TERMINAL.format(command=shlex.join(COMMAND[:4]), text=html.escape(text)),
+            TERMINAL.format(
+                command=f"{shlex.join(COMMAND[:5])} …", text=html.escape(text)
+            ),
             encoding="utf-8",
         )
         shoot(
