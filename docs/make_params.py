@@ -19,8 +19,8 @@ from typing import Any
 from rehear import metrics
 from rehear.catalogue import Catalogue
 from rehear.checking import GIVEN
-from rehear.inspection import catalogues
-from rehear.params import Params, Part, default_of
+from rehear.inspection import catalogues, default_of
+from rehear.params import Params, Part
 
 PAGE = Path(__file__).with_name("params.md")
 PLACEMENT = {

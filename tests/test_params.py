@@ -6,6 +6,7 @@ import pytest
 
 from rehear import params
 from rehear.errors import ParamsError
+from rehear.inspection import default_of
 from rehear.params import Part
 
 
@@ -98,7 +99,7 @@ def test_a_missing_file_says_where_to_run(tmp_path):
 def sections(cls):
     yield cls
     for field in fields(cls):
-        kind = type(params.default_of(cls, field.name))
+        kind = type(default_of(cls, field.name))
         if is_dataclass(kind):
             yield from sections(kind)
 

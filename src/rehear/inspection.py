@@ -1,7 +1,7 @@
 """What parts there are, what they take, and what params.yaml amounts to."""
 
 import inspect
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 from rehear.catalogue import Catalogue
@@ -130,3 +130,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return value
+
+
+def default_of(cls: type, name: str) -> Any:
+    """Return the default of a dataclass's field, for the reference of parameters."""
+    for entry in fields(cls):
+        if entry.name == name:
+            if entry.default is not MISSING:
+                return entry.default
+            if entry.default_factory is not MISSING:
+                return entry.default_factory()
+    raise KeyError(name)

@@ -10,7 +10,7 @@ catalogue of its kind checks.
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -347,10 +347,7 @@ class _Reader:
             return float(node)
         if type(node) is not hint:
             names = {int: "a whole number", float: "a number", bool: "true or false"}
-            self.fail(
-                keys,
-                f"expected {names.get(hint, 'text')}, found {node!r}",
-            )
+            self.fail(keys, f"expected {names.get(hint, 'text')}, found {node!r}")
         return node
 
     def check_ranges(self, params: Params) -> None:
@@ -372,15 +369,12 @@ class _Reader:
 
 
 def _check_online(reader: _Reader, params: Params) -> None:
+    kinds = {"online": (bool, "true or false"), "order": (int | float, "a number")}
     for index, part in enumerate(params.preprocess.transforms):
-        if not isinstance(part.get("online", False), bool):
-            reader.fail(
-                ("preprocess", "transforms", index, "online"), "expected true or false"
-            )
-        if not isinstance(part.get("order", 0), int | float):
-            reader.fail(
-                ("preprocess", "transforms", index, "order"), "expected a number"
-            )
+        for key, (kind, expected) in kinds.items():
+            if key in part and not isinstance(part[key], kind):
+                place = ("preprocess", "transforms", index, key)
+                reader.fail(place, f"expected {expected}")
 
 
 _MANY = 1e12
@@ -404,14 +398,3 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("postprocess", "examples"), 0, 1000),
     (("postprocess", "decimals"), 0, 12),
 )
-
-
-def default_of(cls: type, name: str) -> Any:
-    """Return the default of a field, for the reference of all parameters."""
-    for entry in fields(cls):
-        if entry.name == name:
-            if entry.default is not MISSING:
-                return entry.default
-            if entry.default_factory is not MISSING:
-                return entry.default_factory()
-    raise KeyError(name)
