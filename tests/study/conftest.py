@@ -118,7 +118,7 @@ def make(folder: Path, **changes) -> Study:
     ignored = ["/data", "/models", "/predictions", ".rehear", ".ckpt", "__pycache__"]
     (folder / ".gitignore").write_text("\n".join(ignored) + "\n")
     study = Study(folder)
-    study.change(**SMALL, train__epochs=2, train__threads=1, **changes)
+    study.change(**{**SMALL, "train__epochs": 2, "train__threads": 1, **changes})
     study.git("init", "-q")
     study.dvc("init", "-q")
     shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
