@@ -56,11 +56,11 @@ def run(workspace: Workspace) -> Finding:
         ),
     }
     notes, facts = _accuracies(ours, results["peer"], SEEDS[:repeats])
-    run_folder = f"{SEEDS[0]}-none"
+    first = f"{SEEDS[0]}-none"
     written = [
         _size(results["peer"] / str(SEEDS[0])),
         _size(results["lean"] / str(SEEDS[0])),
-        _size(ours.folder / "models" / run_folder, ours.folder / "predictions"),
+        _size(*(ours.folder / stage / first for stage in ("models", "predictions"))),
     ]
     notes.append(
         f"written for a run: autrainer {written[0]}, lean {written[1]}, rehear "

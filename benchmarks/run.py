@@ -69,6 +69,9 @@ def _main(options: argparse.Namespace) -> int:
     tools = peer.install(PLACE / "peer")
     facts = machine.describe(tools / "python") | {"busy": options.busy}
     print(machine.line(facts), flush=True)
+    if options.busy:
+        settings = " and ".join(f"{k}={v}" for k, v in peer.ALONE.items())
+        print(f"--busy: autrainer runs with {settings} (cnn10: 2 threads)")
     with tempfile.TemporaryDirectory(dir=PLACE, prefix="scratch-") as scratch:
         workspace = Workspace(
             scratch=Path(scratch),
