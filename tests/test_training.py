@@ -122,6 +122,40 @@ def test_an_interrupted_run_ends_with_the_same_bits(monkeypatch, saves, accumula
     assert again.progress == whole.progress
 
 
+def test_a_convolutional_network_continues_with_the_same_bits(monkeypatch):
+    """Its weights lie in another memory order than in the file."""
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
+
+    def convolutional():
+        run = trainer(replace(SETTINGS, epochs=3))
+        training.seed_torch(1, "initialise")
+        model = nn.Sequential(
+            nn.Unflatten(1, (1, 2, 3)),
+            nn.Conv2d(1, 8, 3, padding=1),
+            nn.Conv2d(8, 8, 3, padding=1),
+            nn.Flatten(),
+            nn.Linear(48, 3),
+        )
+        run.model = training.place(model, run.engine.device, run.settings)
+        return run
+
+    whole = fit(convolutional())
+    kept = []
+
+    def save(tensors, where):
+        stored = {
+            k: v.clone(memory_format=torch.contiguous_format)
+            for k, v in tensors.items()
+        }
+        kept[:] = [stored, _through_json(where)]
+        raise Killed
+
+    with pytest.raises(Killed):
+        fit(convolutional(), save=save)
+    again = fit(convolutional(), resume=tuple(kept))
+    assert equal(again.model.state_dict(), whole.model.state_dict())
+
+
 def _through_json(value):
     import json
 

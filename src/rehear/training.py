@@ -288,11 +288,13 @@ class Trainer:
         gradients = _under(tensors, "grad")
         for name, parameter in self.model.named_parameters():
             if name in gradients:
-                parameter.grad = gradients[name].to(self.engine.device)
+                parameter.grad = _laid_out(gradients[name], parameter)
         whole = self.optimizer.state_dict()
+        places = [p for group in self.optimizer.param_groups for p in group["params"]]
         for name, tensor in _under(tensors, "optimizer").items():
             index, entry = name.split(".", 1)
-            whole["state"].setdefault(int(index), {})[entry] = tensor
+            state = whole["state"].setdefault(int(index), {})
+            state[entry] = _laid_out(tensor, places[int(index)])
         self.optimizer.load_state_dict(whole)
         if self.scheduler:
             self.scheduler.load_state_dict(plan)
@@ -361,6 +363,16 @@ def seed_torch(seed: int, purpose: str, *keys: int | str) -> None:
 def clone(model: nn.Module) -> dict[str, Tensor]:
     """Return a copy of a model's weights on the CPU."""
     return {k: v.detach().to("cpu", copy=True) for k, v in model.state_dict().items()}
+
+
+def _laid_out(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """Return a tensor in the memory layout of its parameter.
+
+    Files know no layout, but fused optimisers walk through both in memory order.
+    """
+    if tensor.shape != parameter.shape:
+        return tensor
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

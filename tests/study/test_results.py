@@ -104,7 +104,7 @@ def test_interrupted_stages_leave_nothing_half_written(tmp_path, finished, stage
         "evaluate": "predictions/1-none",
     }
     expected = finished.bytes_of(f"{outputs[stage]}*", f"{outputs[stage]}/*")
-    study = make(tmp_path / "study")
+    study = make(tmp_path / "interrupted")
     before = list(outputs)[: list(outputs).index(stage)]
     study.rehear("run", *before, *(["--seed", "1"] if before else [])) if before else 0
     run = [stage, "--seed", "1"] if stage in ("train", "evaluate") else [stage]
