@@ -16,7 +16,7 @@ SUMMARY = "metrics/summary.json"
 #: Outputs that differ between equal runs, and why. The only such list.
 NOT_COMPARED = {
     "provenance.json": "holds commit, dates, durations and the machine",
-    "reports": "show the provenance",
+    "reports": "show the numbers of metrics/ again, and the provenance",
 }
 #: Small files inside cached outputs that hold a run's numbers.
 _SCORES = "scores.json"

@@ -39,7 +39,7 @@ def test_experiments_compare(finished):
     assert "train.lr" in finished.dvc("exp", "diff", "--md")
     finished.dvc("exp", "apply", "fast")
     assert "lr: 0.01" in (finished.folder / "params.yaml").read_text()
-    difference = finished.dvc("metrics", "diff", "--md")
+    difference = finished.dvc("metrics", "diff", "--all", "--md")
     assert "uar" in difference
     page = finished.rehear("plots", "HEAD", "fast").strip().splitlines()[-1]
     text = (finished.folder / page).read_text(encoding="utf-8")
