@@ -1,12 +1,13 @@
 """Training steps of Cnn10: processes that are loaded and warm, in turns."""
 
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import log_mel, study
-from benchmarks.measure import Costs, environment, interleave
+from benchmarks.measure import Costs, environment, interleave, median
 from benchmarks.pacing import Paced
 from benchmarks.results import Finding, compare
 from benchmarks.workspace import Workspace
@@ -22,6 +23,9 @@ _OURS = {
     "bfloat16, channels last": ({"precision": "bf16", "channels_last": True}, 2.5),
 }
 
+#: Multiplications and additions of the eight convolutions on 32 clips, forward and
+#: twice backward.
+_GFLOP = 247
 _NO_BFLOAT16 = (
     "bfloat16 was not measured: this processor has no instructions for it (avx512_bf16 "
     "or amx_bf16), and would be tens of times slower than with float32"
@@ -35,7 +39,7 @@ def run(workspace: Workspace) -> Finding:
     ours = {
         name: entry
         for name, entry in _OURS.items()
-        if entry[0]["precision"] == "fp32" or _has_bfloat16()
+        if _is_fp32(entry) or _has_bfloat16()
     }
     sides = {"autrainer": _peer(workspace)}
     try:
@@ -60,19 +64,56 @@ def run(workspace: Workspace) -> Finding:
     for name, (_, target) in ours.items():
         works = {"autrainer": (f"Cnn10, step of 32, {name}", target)}
         comparisons += compare(costs, name, works, unit="ms")
-    notes = [] if len(ours) == len(_OURS) else [_NO_BFLOAT16]
-    notes.append(
-        f"each turn is {steps} step(s) with their batches, after {_WARM} to warm up; "
-        "autrainer's own trainer with reproducible: true, Rehear's own stage with "
-        "deterministic: true; Adam, 2 threads each; Rehear's model without the dropout "
-        "around its last hidden layer, which the peer's lacks"
-    )
+    quickest = min(median(costs[name]) for name in ours if _is_fp32(ours[name]))
+    notes = _notes(steps, _GFLOP / quickest, _matrix_products(workspace))
+    if len(ours) < len(_OURS):
+        notes.append(_NO_BFLOAT16)
     return Finding("cnn10", comparisons, notes)
+
+
+def _notes(steps: int, speed: float, limit: float) -> list[str]:
+    return [
+        (
+            f"each turn is {steps} step(s) with their batches, after {_WARM} to warm up; "
+            "autrainer's own trainer with reproducible: true, Rehear's own stage with "
+            "deterministic: true; Adam, 2 threads each; Rehear's model without the dropout "
+            "around its last hidden layer, which the peer's lacks"
+        ),
+        (
+            f"the convolutions of a step are {_GFLOP} GFLOP, which our quickest float32 "
+            f"step does at {speed:.0f} GFLOP/s; products of large float32 matrices, the "
+            f"limit of this processor, run at {limit:.0f} GFLOP/s when it is idle"
+        ),
+    ]
 
 
 def _complete(workspace: Workspace) -> bool:
     folder = workspace.peer.features(log_mel.PRESET)
     return len(list(folder.glob("*.npy"))) == len(workspace.recordings)
+
+
+def _is_fp32(entry: tuple[dict[str, Any], float]) -> bool:
+    return entry[0]["precision"] == "fp32"
+
+
+def _matrix_products(workspace: Workspace) -> float:
+    """Return the GFLOP/s of products of large matrices, the best of some."""
+    code = (
+        "import time, torch; torch.set_num_threads(2); x = torch.randn(2048, 2048); "
+        "best = 9e9\nfor _ in range(8):\n"
+        "    start = time.perf_counter(); x @ x\n"
+        "    best = min(best, time.perf_counter() - start)\n"
+        "print(2 * 2048**3 / best / 1e9)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=workspace.scratch,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(answer.stdout)
 
 
 def _has_bfloat16() -> bool:
