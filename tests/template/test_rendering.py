@@ -7,7 +7,7 @@ import sys
 import pytest
 from ruamel.yaml import YAML
 
-from rehear import checking, params
+from rehear import checking, params, pipeline
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -41,7 +41,7 @@ def test_every_combination_of_answers_renders(answers, render, tmp_path):
     assert values.dataset["name"] == answers["dataset"]
     stages = YAML(typ="safe").load(study / "dvc.yaml")["stages"]
     assert list(stages) == ["fetch", "preprocess", "train", "evaluate", "postprocess"]
-    checking.check_source(study, values)
+    pipeline.check_source(study, values)
     project = tomllib.loads((study / "pyproject.toml").read_text(encoding="utf-8"))
     extras = re.findall(r"opensmile|s3", project["project"]["dependencies"][0])
     assert ("opensmile" in extras) == (answers["front_end"] == "egemaps")
