@@ -72,19 +72,18 @@ def run(workspace: Workspace) -> Finding:
 
 
 def _notes(steps: int, speed: float, limit: float) -> list[str]:
-    return [
-        (
-            f"each turn is {steps} step(s) with their batches, after {_WARM} to warm up; "
-            "autrainer's own trainer with reproducible: true, Rehear's own stage with "
-            "deterministic: true; Adam, 2 threads each; Rehear's model without the dropout "
-            "around its last hidden layer, which the peer's lacks"
-        ),
-        (
-            f"the convolutions of a step are {_GFLOP} GFLOP, which our quickest float32 "
-            f"step does at {speed:.0f} GFLOP/s; products of large float32 matrices, the "
-            f"limit of this processor, run at {limit:.0f} GFLOP/s when it is idle"
-        ),
-    ]
+    method = (
+        f"each turn is {steps} step(s) with their batches, after {_WARM} to warm up; "
+        "autrainer's own trainer with reproducible: true, Rehear's own stage with "
+        "deterministic: true; Adam, 2 threads each; Rehear's model without the dropout "
+        "around its last hidden layer, which the peer's lacks"
+    )
+    room = (
+        f"the convolutions of a step are {_GFLOP} GFLOP, which our quickest float32 "
+        f"step does at {speed:.0f} GFLOP/s; products of large float32 matrices, the "
+        f"limit of this processor, run at {limit:.0f} GFLOP/s when it is idle"
+    )
+    return [method, room]
 
 
 def _complete(workspace: Workspace) -> bool:
