@@ -237,6 +237,10 @@ def _outputs(
             result.gaps += gaps(name, before, after, rule)
     if result.edited or any(gap.is_beyond for gap in result.gaps):
         result.verdict = Verdict.DIFFERENT
+    elif result.own_inputs and result.outs:
+        # However near the numbers are, they were made from something else.
+        result.verdict = Verdict.DIFFERENT
+        result.note = "its inputs in the commit are not those that dvc.lock records"
     elif any(out not in found.outs for out in result.outs):
         result.verdict = Verdict.DIFFERENT
         result.note = "an output of the commit is not made any more"
