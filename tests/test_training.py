@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from rehear import metrics, training
+from rehear import engine, metrics, training
 from rehear.clips import ClipSet
 from rehear.errors import ModelError, ParamsError
 from rehear.losses import LOSSES
@@ -154,6 +154,75 @@ def test_a_convolutional_network_continues_with_the_same_bits(monkeypatch):
         fit(convolutional(), save=save)
     again = fit(convolutional(), resume=tuple(kept))
     assert equal(again.model.state_dict(), whole.model.state_dict())
+
+
+class Scaled(engine.Local):
+    """Stands for Accelerate in fp16: losses are scaled, and the scale moves."""
+
+    def __init__(self):
+        super().__init__(torch.device("cpu"), "fp32")
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=3)
+
+    def backward(self, loss):
+        self.scaler.scale(loss).backward()
+
+    def prepare(self, model, optimizer):
+        run = self
+
+        class Scaling:
+            param_groups, state_dict = optimizer.param_groups, optimizer.state_dict
+            zero_grad = staticmethod(optimizer.zero_grad)
+
+            def step(self):
+                run.scaler.step(optimizer)
+                run.scaler.update()
+
+        return model, Scaling()
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_scale_of_gradients_in_fp16_is_resumed(monkeypatch, accumulate):
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(training, "STEPS_BETWEEN_CHECKS", 3)
+
+    def scaled():
+        run = trainer(replace(SETTINGS, scheduler=None, accumulate=accumulate))
+        run.engine = Scaled()
+        return run
+
+    whole = fit(scaled())
+    kept = []
+
+    def save(tensors, where):
+        kept[:] = [{k: v.clone() for k, v in tensors.items()}, _through_json(where)]
+        raise Killed
+
+    with pytest.raises(Killed):
+        fit(scaled(), save=save)
+    again = fit(scaled(), resume=tuple(kept))
+    assert again.engine.scaler.state_dict() == whole.engine.scaler.state_dict()
+    assert equal(again.model.state_dict(), whole.model.state_dict())
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_batches_of_one_clip_are_all_counted(count):
+    settings = replace(SETTINGS, epochs=1, batch_size=1, accumulate=2)
+    run = trainer(settings)
+    run.model = nn.Linear(6, 3)
+    run.fit(clip_set(count, 1), DEV, truth=DEV.targets)
+    assert run.batches == count
+    assert all(p.grad is None for p in run.model.parameters()), "a step was left out"
+
+
+def test_a_last_step_that_ruins_the_weights_is_refused():
+    settings = replace(
+        SETTINGS, epochs=1, batch_size=64, lr=1e38, optimizer=Part(name="sgd")
+    )
+    settings = replace(settings, scheduler=None)
+    run = trainer(settings)
+    run.model = nn.Sequential(nn.Linear(6, 16), nn.Linear(16, 3))
+    with pytest.raises(ModelError, match=r"epoch 1: outputs .* not numbers any more"):
+        fit(run)
 
 
 def _through_json(value):

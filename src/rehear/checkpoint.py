@@ -18,18 +18,29 @@ from rehear.models import MODELS
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
+_RECORD = "record"
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors; equal tensors give equal bytes."""
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], *, record: Any = None
+) -> None:
+    """Write tensors; equal tensors give equal bytes.
+
+    Args:
+        path: of the file
+        tensors: by name
+        record: what belongs to them, ready for JSON; kept in the same file, so
+            that neither can be there without the other
+    """
     from safetensors.numpy import save
 
     arrays = {
         name: np.ascontiguousarray(tensor.detach().cpu().numpy())
         for name, tensor in tensors.items()
     }
+    note = None if record is None else {_RECORD: json.dumps(record, allow_nan=False)}
     with atomic.file(path) as stream:
-        stream.write(save(arrays))
+        stream.write(save(arrays, metadata=note))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -52,6 +63,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
+def read_record(path: Path) -> Any:
+    """Return the record that ``write_tensors`` put beside the tensors.
+
+    Raises:
+        ModelError: if the file has none
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return json.loads((file.metadata() or {})[_RECORD])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(
+            f"{path} is damaged ({error}); delete it and train again"
+        ) from None
+
+
 def save(folder: Path, state: Mapping[str, Tensor], config: dict[str, Any]) -> None:
     """Write a model's weights and configuration into ``folder``."""
     write_tensors(folder / WEIGHTS, state)
@@ -68,6 +96,10 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{folder} holds no model; run `rehear train` first") from None
+    except ValueError as error:
+        raise ModelError(
+            f"{folder / CONFIG} is damaged ({error}); delete {folder} and train again"
+        ) from None
     model = MODELS.build(
         config["model"],
         num_outputs=len(config["task"]["labels"]),

@@ -1,13 +1,11 @@
 """The command line: one subcommand for each stage, and the rest."""
 
 import argparse
-import contextlib
-import gc
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rehear import __version__
@@ -162,6 +160,7 @@ def _stages(options: argparse.Namespace) -> int:
                 f"unknown stage '{stage}'.{suggest(stage, STAGES)} "
                 f"Known: {', '.join(STAGES)}"
             )
+    workspace.check_processes(wanted)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     workspace.check_stage(study)
     workspace.load_parts(study)
@@ -172,7 +171,8 @@ def _stages(options: argparse.Namespace) -> int:
             with workspace.lock(study, name):
                 start = time.monotonic()
                 result = _function(stage)(values, study, **keywords)
-                workspace.record_run(study, name, time.monotonic() - start)
+                if workspace.is_main_process():
+                    workspace.record_run(study, name, time.monotonic() - start)
             if isinstance(result, str):
                 print(result)
     return 0
@@ -190,20 +190,6 @@ def _runs(
     seeds = values.seeds if options.seed is None else (options.seed,)
     folds = values.folds if options.fold is None else (options.fold,)
     return [{"seed": seed, "fold": fold} for seed in seeds for fold in folds]
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Load modules without looking for garbage among them, now and later.
-
-    There is none, and a short run would spend a tenth of its time on it.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _function(stage: str) -> Callable[..., object]:

@@ -201,10 +201,11 @@ class _Jobs:
 def cut(order: np.ndarray, size: int) -> list[np.ndarray]:
     """Cut an order into batches; a last batch of one joins the one before.
 
-    Batch normalisation cannot train on one clip.
+    Batch normalisation cannot train on one clip. Where all batches are of one,
+    they stay so.
     """
     cuts = [order[start : start + size] for start in range(0, len(order), size)]
-    if len(cuts) > 1 and len(cuts[-1]) == 1:
+    if len(cuts) > 1 and size > 1 and len(cuts[-1]) == 1:
         last = cuts.pop()
         cuts[-1] = np.concatenate([cuts[-1], last])
     return cuts

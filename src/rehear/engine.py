@@ -10,12 +10,15 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rehear.errors import ModelError, ParamsError
+
+T = TypeVar("T")
 
 
 class Local:
@@ -73,7 +76,27 @@ def pick(device: str, precision: str) -> Any:
     from accelerate import Accelerator
 
     mixed = {"fp32": "no"}.get(precision, precision)
-    return Accelerator(mixed_precision=mixed, cpu=chosen.type == "cpu")
+    threads = torch.get_num_threads()
+    # Accelerate sets threads of its own, and says so, where nobody has set this.
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    run = Accelerator(mixed_precision=mixed, cpu=chosen.type == "cpu")
+    torch.set_num_threads(threads)
+    return run
+
+
+def from_main(run: Any, value: T) -> T:
+    """Return the main process's value in every process.
+
+    What decides over the course of a run must come from one of them: they would
+    wait for each other forever if they did not agree on when it ends.
+    """
+    if run.num_processes == 1:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    received: list[T] = [value]
+    broadcast_object_list(received)
+    return received[0]
 
 
 def pick_device(device: str) -> torch.device:
@@ -136,16 +159,30 @@ def _keep_memory() -> None:
         mallopt(m_top_pad, 256 * 2**20)
 
 
-def check_finite(total: Tensor, *, epoch: int) -> float:
-    """Return a summed loss as a number.
+def sum_loss(run: Any, total: Tensor, *, epoch: int) -> float:
+    """Return the loss summed over all processes as a number.
 
     Raises:
         ModelError: if it is not finite
     """
-    value = float(total)
+    several = run.num_processes > 1
+    value = float(run.reduce(total, reduction="sum") if several else total)
     if value != value or value in (float("inf"), float("-inf")):
         raise ModelError(
             f"epoch {epoch + 1}: the training loss is not a number any more; lower "
             "train.lr, set train.clip_norm, or use train.precision: fp32"
         )
     return value
+
+
+def check_outputs(logits: np.ndarray, *, epoch: int) -> None:
+    """Refuse a model whose last step has made it useless.
+
+    Raises:
+        ModelError: if an output is not finite
+    """
+    if not np.isfinite(logits).all():
+        raise ModelError(
+            f"epoch {epoch + 1}: outputs for the dev split are not numbers any more; "
+            "lower train.lr, set train.clip_norm, or use train.precision: fp32"
+        )

@@ -1,4 +1,4 @@
-"""Where the stage ``preprocess`` keeps finished work until it succeeds."""
+"""Where a stage keeps finished work until it succeeds."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ from rehear.transforms import Chain
 
 # Modules whose code decides what features are, besides the transforms.
 _CODE = ("archives", "audio", "extraction", "resampling", "riff")
-_MARK = "preprocess.lock"
+_MARK = "owner.lock"
 _ABANDONED = 7 * 24 * 3600  # seconds without a change
 
 
@@ -105,6 +105,6 @@ def _claimed(chosen: Path, stack: contextlib.ExitStack) -> bool:
 def _forget(root: Path) -> None:
     limit = time.time() - _ABANDONED
     for mark in root.glob(f"*/{_MARK}"):
-        # A folder changes with every block that is added.
+        # A folder changes with every block or state that is put in.
         if mark.parent.stat().st_mtime < limit:
             shutil.rmtree(mark.parent, ignore_errors=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rehear import engine, optim
-from rehear.clips import Batch, ClipSet
+from rehear.clips import Batch, ClipSet, cut
 from rehear.metrics import Metric
 from rehear.params import Train
 from rehear.predictions import Predictions
@@ -122,10 +122,7 @@ class Trainer:
             self._save_sometimes()
 
     def _build_optimizer(self, train: ClipSet) -> None:
-        batches = -(-len(train) // self.settings.batch_size)
-        self.batches = batches - (
-            batches > 1 and len(train) % self.settings.batch_size == 1
-        )
+        self.batches = len(cut(np.arange(len(train)), self.settings.batch_size))
         per_epoch = -(-self.batches // self.settings.accumulate)
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = optim.OPTIMIZERS.build(
@@ -143,7 +140,9 @@ class Trainer:
     def _train_epoch(self, model: nn.Module, train: ClipSet) -> float:
         now = self.progress
         model.train()
-        total = torch.tensor(now.loss, dtype=torch.float64, device=_sums(self.engine))
+        # Of this process's clips; what was summed before an interruption is of all.
+        before = now.loss if self.engine.is_main_process else 0.0
+        total = torch.tensor(before, dtype=torch.float64, device=_sums(self.engine))
         for batch in train.batches(
             now.epoch,
             self.settings.batch_size,
@@ -155,13 +154,13 @@ class Trainer:
             now.step += 1
             now.seen += batch.size
             if now.step % STEPS_BETWEEN_CHECKS == 0:
-                now.loss = engine.check_finite(total, epoch=now.epoch)
+                now.loss = engine.sum_loss(self.engine, total, epoch=now.epoch)
                 self._save_sometimes()
-        now.loss = engine.check_finite(total, epoch=now.epoch)
+        now.loss = engine.sum_loss(self.engine, total, epoch=now.epoch)
         return now.loss / now.seen
 
     def _step(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Take one step; return the loss summed over the batch's clips."""
+        """Take one step; return the loss summed over this process's clips."""
         now, settings = self.progress, self.settings
         seed_torch(self.seed, "step", now.epoch, now.step, self.engine.process_index)
         batch, share = self._own_share(batch)
@@ -190,9 +189,9 @@ class Trainer:
         own = slice(rank, None, count)
         size = len(batch.features[own])
         if size == 0:  # every process must take part in the step
-            return Batch(batch.features[:1], batch.targets[:1], batch.size), 0.0
+            return Batch(batch.features[:1], batch.targets[:1], 0), 0.0
         share = size * count / batch.size
-        return Batch(batch.features[own], batch.targets[own], batch.size), share
+        return Batch(batch.features[own], batch.targets[own], size), share
 
     def _finish_epoch(self, loss: float, dev: ClipSet, truth: np.ndarray) -> None:
         now = self.progress
@@ -204,6 +203,8 @@ class Trainer:
             run=self.engine,
             settings=self.settings,
         )
+        logits = engine.from_main(self.engine, logits)
+        engine.check_outputs(logits, epoch=now.epoch)
         values = self._score(logits, dev, truth)
         row: dict[str, Any] = {"epoch": now.epoch + 1, "train_loss": loss}
         row["dev_loss"] = self._dev_loss(logits, dev)
@@ -264,6 +265,11 @@ class Trainer:
             self._save(*self._state())
             self._saved_at = time.monotonic()
 
+    @property
+    def _scaler(self) -> Any:
+        """What scales gradients in fp16; its scale moves with every overflow."""
+        return getattr(self.engine, "scaler", None)
+
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best_state.items()}
@@ -277,11 +283,16 @@ class Trainer:
         rates = [group["lr"] for group in self.optimizer.param_groups]
         plan = self.scheduler.state_dict() if self.scheduler else {}
         where = {**vars(self.progress), "rates": rates, "scheduler": plan}
+        if self._scaler:
+            where["scaler"] = self._scaler.state_dict()
         return tensors, where
 
     def _restore(self, tensors: Mapping[str, Tensor], where: dict[str, Any]) -> None:
         where = dict(where)
         rates, plan = where.pop("rates"), where.pop("scheduler")
+        scale = where.pop("scaler", None)
+        if self._scaler and scale:
+            self._scaler.load_state_dict(scale)
         self.progress = Progress(**where)
         self.model.load_state_dict(_under(tensors, "model"))
         self.best_state = _under(tensors, "best")

@@ -20,7 +20,7 @@ import sys
 import time
 import traceback
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -247,6 +247,29 @@ def _check_untracked(study: Path) -> None:
         )
 
 
+def is_main_process() -> bool:
+    """Say whether this is the first of the processes that train together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def check_processes(stages: Sequence[str]) -> None:
+    """Refuse several processes for what would only be done several times.
+
+    Args:
+        stages: that are to be run
+
+    Raises:
+        StageError: if ``torchrun`` or ``accelerate launch`` starts other stages
+            than ``train``
+    """
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count != "1" and list(stages) != ["train"]:
+        raise StageError(
+            f"{count} processes (WORLD_SIZE) are for `rehear train` alone, not for "
+            f"{', '.join(stages)}; start these without torchrun or accelerate launch"
+        )
+
+
 @contextlib.contextmanager
 def lock(study: Path, stage: str) -> Iterator[None]:
     """Keep a second process from running the same stage in the same study.
@@ -269,6 +292,9 @@ def lock(study: Path, stage: str) -> Iterator[None]:
         signal.signal(signal.SIGTERM, _terminated)
     if "DVC_STAGE" in os.environ:
         _die_with_parent()
+    if not is_main_process():
+        yield  # the main process holds it for all
+        return
     # "a" keeps the pid of the holder readable until the lock is ours
     with file.open("a+", encoding="utf-8") as stream:
         if not _locked(stream.fileno()):

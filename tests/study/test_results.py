@@ -68,10 +68,10 @@ def test_killed_training_continues_to_the_same_bytes(finished, tmp_path):
     for stage in ("fetch", "preprocess"):
         whole.rehear(stage)
     process = start(study, "rehear", "train", "--seed", "1")
-    wait_for(lambda: list(study.folder.glob(".ckpt/train-*/where.json")), process)
+    wait_for(lambda: list(study.folder.glob(".ckpt/train-*/state.*")), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    kept = study.folder.glob(".ckpt/train-*/where.json")
+    kept = study.folder.glob(".ckpt/train-*/state.*")
     assert next(kept, None) is not None
     assert not (study.folder / "models" / "1-none").exists()
     study.rehear("train", "--seed", "1")
@@ -85,7 +85,7 @@ def test_checkpoints_of_other_parameters_are_never_used(tmp_path):
     for stage in ("fetch", "preprocess"):
         study.rehear(stage)
     process = start(study, "rehear", "train", "--seed", "1")
-    wait_for(lambda: list(study.folder.glob(".ckpt/train-*/where.json")), process)
+    wait_for(lambda: list(study.folder.glob(".ckpt/train-*/state.*")), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     study.change(train__epochs=2, train__lr=0.01)

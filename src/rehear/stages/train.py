@@ -1,10 +1,10 @@
 """The stage ``train``: features → models/<run>/."""
 
+import contextlib
 import csv
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ from rehear import (
     manifest,
     metrics,
     paths,
+    resume,
     splits,
     training,
     workspace,
@@ -28,7 +29,7 @@ from rehear.params import Params, run_name
 from rehear.store import Store
 
 log = logging.getLogger(__name__)
-STATE, WHERE = "state.safetensors", "where.json"
+STATE = "state.safetensors"
 
 
 def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
@@ -72,19 +73,27 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
         seed=seed,
     )
     truth = task.truth([clip for _, clip in found["dev"]])
-    kept = workspace.checkpoint_root(study) / _fingerprint(
-        params, study, seed=seed, fold=fold
-    )
-    _fit(trainer, sets["train"], sets["dev"], truth, kept)
     config = _config(params, store, seed=seed, fold=fold)
     config["task"], config["online"] = task.state(), [o.record() for o in online]
     config["input_shape"] = list(shape)
     config["clips"] = {split: len(entries) for split, entries in found.items()}
     target = paths.model_of(study, seed, fold)
-    _write(target, trainer, config)
-    shutil.rmtree(kept, ignore_errors=True)
-    _report(trainer, target)
+    key = _fingerprint(params, study, seed=seed, fold=fold)
+    with _kept(trainer, workspace.checkpoint_root(study), key) as kept:
+        _fit(trainer, sets["train"], sets["dev"], truth, kept)
+        if kept:
+            _write(target, trainer, config)
+            _report(trainer, target)
     return target
+
+
+def _kept(
+    trainer: training.Trainer, root: Path, key: str
+) -> contextlib.AbstractContextManager[Path | None]:
+    """Return the folder of resume states; ``None`` but in the main process."""
+    if not trainer.engine.is_main_process:
+        return contextlib.nullcontext()
+    return resume.folder(root, key)
 
 
 def _report(trainer: training.Trainer, target: Path) -> None:
@@ -107,14 +116,17 @@ def _report(trainer: training.Trainer, target: Path) -> None:
 
 
 def _fit(
-    trainer: training.Trainer, train: ClipSet, dev: ClipSet, truth: Any, kept: Path
+    trainer: training.Trainer,
+    train: ClipSet,
+    dev: ClipSet,
+    truth: Any,
+    kept: Path | None,
 ) -> None:
     from tqdm import tqdm
 
     def save(tensors: Mapping[str, Any], where: dict[str, Any]) -> None:
-        with atomic.folder(kept) as folder:
-            checkpoint.write_tensors(folder / STATE, tensors)
-            atomic.write_json(folder / WHERE, where)
+        if kept:
+            checkpoint.write_tensors(kept / STATE, tensors, record=where)
 
     def report(now: training.Progress) -> None:
         bar.update(now.epoch - bar.n)
@@ -122,18 +134,17 @@ def _fit(
         loss = now.history[-1]["train_loss"]
         bar.set_postfix_str(f"loss {loss:.3f}, best dev {trainer.track} {best}")
 
-    resume = None
-    if (kept / WHERE).exists():
-        where = json.loads((kept / WHERE).read_text(encoding="utf-8"))
-        resume = (checkpoint.read_tensors(kept / STATE), where)
-    total = trainer.settings.epochs
-    with tqdm(total=total, desc="train", unit="epoch", disable=None) as bar:
-        trainer.fit(train, dev, truth=truth, resume=resume, save=save, report=report)
+    state = None
+    if kept and (kept / STATE).exists():
+        where = checkpoint.read_record(kept / STATE)
+        state = (checkpoint.read_tensors(kept / STATE), where)
+    state = engine.from_main(trainer.engine, state)
+    total, quiet = trainer.settings.epochs, None if kept else True
+    with tqdm(total=total, desc="train", unit="epoch", disable=quiet) as bar:
+        trainer.fit(train, dev, truth=truth, resume=state, save=save, report=report)
 
 
 def _write(target: Path, trainer: training.Trainer, config: dict[str, Any]) -> None:
-    if not trainer.engine.is_main_process:
-        return
     now = trainer.progress
     config["track"] = trainer.track
     config["best"] = {"epoch": now.best_epoch or None, trainer.track: now.best}

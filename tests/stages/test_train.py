@@ -1,0 +1,172 @@
+"""The stage as one process and as several, and what it leaves behind."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+from safetensors.numpy import load_file
+
+from rehear import atomic, checkpoint, manifest, params, resume, training
+from rehear.errors import ModelError
+from rehear.manifest import Clip, Manifest
+from rehear.stages import train
+
+SETTINGS = {
+    "preprocess": {"transforms": [{"name": "opensmile"}]},
+    "model": {"name": "ffnn", "hidden_size": 16, "dropout": 0.0},
+    "train": {
+        "epochs": 3,
+        "batch_size": 8,
+        "lr": 0.01,
+        "clip_norm": 1.0,
+        "threads": 1,
+        "device": "cpu",
+        "patience": 2,
+    },
+}
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A study behind the stage ``preprocess``: 51 clips to train on."""
+    draws = np.random.default_rng(1)
+    clips = tuple(
+        Clip(clip=f"c{i}", file=f"{i}.wav", labels=("ab"[i % 2],), split=split)
+        for i, split in enumerate(["train"] * 51 + ["dev"] * 12)
+    )
+    (tmp_path / "data/features").mkdir(parents=True)
+    manifest.write(tmp_path / "data/manifest.csv", Manifest(clips))
+    values = draws.standard_normal((63, 6)).astype(np.float32)
+    values[::2] += 1
+    np.save(tmp_path / "data/features/features-000.npy", values.ravel())
+    rows = [f"{clip.clip},0,{6 * i},6" for i, clip in enumerate(clips)]
+    index = "\n".join(["clip,shard,offset,shape", *rows, ""])
+    atomic.write_text(tmp_path / "data/features/index.csv", index)
+    meta = {"version": 1, "shards": [63 * 6], "count": 63, "sample_rate": 16000}
+    atomic.write_json(tmp_path / "data/features/meta.json", {**meta, "transforms": []})
+    with (tmp_path / "params.yaml").open("w") as stream:
+        YAML().dump(SETTINGS, stream)
+    return tmp_path
+
+
+def run(study, seed=1):
+    values = params.load(study / "params.yaml")
+    return train.run(values, study, seed=seed, fold="none")
+
+
+def launch(study, *command):
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("DVC_STAGE", "RANK", "WORLD_SIZE")
+    }
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=study,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m")
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_weights_of_one(study):
+    one = run(study)
+    alone = load_file(one / "weights.safetensors")
+    history = (one / "history.csv").read_text().splitlines()
+    done = launch(study, *TORCHRUN, "rehear", "train", "--seed", "1")
+    assert done.returncode == 0, done.stderr
+    together = load_file(one / "weights.safetensors")
+    for name, values in alone.items():
+        np.testing.assert_allclose(together[name], values, atol=1e-5)
+    again = (one / "history.csv").read_text().splitlines()
+    assert again != history, "two processes did not train"
+    for row, other in zip(history[1:], again[1:], strict=True):
+        numbers = [[float(cell) for cell in line.split(",")] for line in (row, other)]
+        np.testing.assert_allclose(*numbers, atol=1e-5)
+    assert done.stderr.count("best dev uar") == 1
+    assert not (study / ".ckpt").exists()
+
+
+@pytest.mark.slow
+def test_several_processes_are_for_training_only(study):
+    done = launch(study, *TORCHRUN, "rehear", "evaluate")
+    assert done.returncode != 0
+    assert "2 processes (WORLD_SIZE) are for `rehear train` alone" in done.stderr
+    assert not (study / "predictions").exists()
+
+
+class Killed(BaseException):
+    pass
+
+
+def interrupt(study, monkeypatch):
+    """Leave the state of a run that was killed after its first epoch."""
+    write = checkpoint.write_tensors
+
+    def write_and_die(path, tensors, *, record=None):
+        write(path, tensors, record=record)
+        if record is not None:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
+        patch.setattr(checkpoint, "write_tensors", write_and_die)
+        with pytest.raises(Killed):
+            run(study)
+
+
+def test_a_killed_run_continues_and_writes_the_same_bytes(study, monkeypatch):
+    whole = (run(study) / "weights.safetensors").read_bytes()
+    interrupt(study, monkeypatch)
+    epochs = []
+    finish = training.Trainer._finish_epoch
+    monkeypatch.setattr(
+        training.Trainer,
+        "_finish_epoch",
+        lambda self, *rest: epochs.append(self.progress.epoch) or finish(self, *rest),
+    )
+    assert (run(study) / "weights.safetensors").read_bytes() == whole
+    assert epochs == [1, 2]
+    assert not (study / ".ckpt").exists()
+
+
+def test_two_copies_of_a_study_train_side_by_side(study, monkeypatch):
+    """Queued experiments share the folder of resume states."""
+    interrupt(study, monkeypatch)
+    [state] = (study / ".ckpt").glob("train-1-none-*")
+    with resume.folder(study / ".ckpt", state.name) as other:
+        assert other == state
+        run(study)
+        assert (state / train.STATE).exists(), "took away what another one uses"
+
+
+def test_a_damaged_state_says_what_to_delete(study, monkeypatch):
+    interrupt(study, monkeypatch)
+    [state] = (study / ".ckpt").glob(f"*/{train.STATE}")
+    state.write_bytes(state.read_bytes()[:100])
+    with pytest.raises(ModelError, match=r"is damaged .*; delete it and train again"):
+        run(study)
+
+
+def test_a_damaged_configuration_says_what_to_delete(study):
+    target = run(study)
+    (target / "config.json").write_text("{")
+    with pytest.raises(ModelError, match=r"config.json is damaged .*; delete"):
+        checkpoint.load(target)
+
+
+def test_the_configuration_holds_every_default(study):
+    config = json.loads((run(study) / "config.json").read_text())
+    assert config["train"]["precision"] == "fp32"
+    assert config["model"]["num_layers"] == 2
+    assert config["clips"] == {"train": 51, "dev": 12}
