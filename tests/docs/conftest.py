@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 #: Few clips, one small model, one epoch: seconds instead of minutes.
 SMALL = {
     "seeds": [1],
-    "dataset": {"clips_per_class": 12},
+    "dataset": {"clips_per_class": 12, "recorders": 12},
     "model": {"width": 4},
     "train": {"epochs": 1},
     "evaluate": {"bootstrap": 100, "examples": 2},

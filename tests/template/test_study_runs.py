@@ -60,8 +60,9 @@ def test_a_default_study_runs_from_end_to_end(default_study, environment, tmp_pa
     file = study / params.FILE
     text = file.read_text(encoding="utf-8")
     for old, new in (
-        ("epochs: 15", "epochs: 2"),
-        ("clips_per_class: 60", "clips_per_class: 24"),
+        ("epochs: 12", "epochs: 2"),
+        ("clips_per_class: 90", "clips_per_class: 24"),
+        ("recorders: 30", "recorders: 12"),
         ("  - 3\n", ""),
         ("bootstrap: 2000", "bootstrap: 200"),
     ):
@@ -100,7 +101,8 @@ def test_every_task_writes_what_its_pipeline_lists(task, front_end, render, tmp_
     file = study / params.FILE
     text = file.read_text(encoding="utf-8")
     text = re.sub(r"epochs: \d+", "epochs: 1", text)
-    text = text.replace("clips_per_class: 60", "clips_per_class: 12")
+    text = text.replace("clips_per_class: 90", "clips_per_class: 12")
+    text = text.replace("recorders: 30", "recorders: 12")
     file.write_text(text.replace("  - 2\n  - 3\n", ""), encoding="utf-8")
     command = [sys.executable, "-m", "rehear", "run"]
     answer = subprocess.run(
