@@ -82,3 +82,65 @@ def test_strings_are_imported_when_first_used():
     assert lazy.names() == ["x"]
     assert "colorsys" not in sys.modules
     assert lazy.get("x").__name__ == "rgb_to_hls"
+
+
+class Typed:
+    def __init__(
+        self,
+        *,
+        width: int = 1,
+        share: float = 0.5,
+        limit: float | None = None,
+        pair: tuple[float, float] = (0.9, 0.99),
+        mode: str = "a",
+        soft: bool = False,
+        free: list[int] = (),
+        quoted: "int" = 1,
+    ):
+        if width < 1:
+            raise RuntimeError("negative\ndimension")
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "expected"),
+    [
+        ("width", "3", "a whole number"),
+        ("width", 1.5, "a whole number"),
+        ("width", True, "a whole number"),
+        ("share", "half", "a number"),
+        ("share", float("nan"), "a finite number"),
+        ("limit", "none", "a number or null"),
+        ("pair", [0.9], "a list of 2 values"),
+        ("pair", 0.9, "a list of 2 values"),
+        ("pair", ["x", 1], "a list of 2 values"),
+        ("mode", 1, "text"),
+        ("soft", "yes", "true or false"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_refused(parts, argument, value, expected):
+    parts.add("typed", Typed)
+    text = f"filter 'typed': {argument}: expected {expected}, found"
+    with pytest.raises(ParamsError, match=text):
+        parts.check({"name": "typed", argument: value})
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("share", 1),
+        ("limit", None),
+        ("limit", 2),
+        ("pair", [0, 1.0]),
+        ("free", "anything"),
+        ("quoted", "anything"),
+    ],
+)
+def test_what_fits_or_cannot_be_told_is_left_to_the_part(parts, argument, value):
+    parts.add("typed", Typed)
+    parts.check({"name": "typed", argument: value})
+
+
+def test_refusals_stay_in_one_line(parts):
+    parts.add("typed", Typed)
+    with pytest.raises(ParamsError, match="filter 'typed': negative dimension"):
+        parts.build({"name": "typed", "width": -1})

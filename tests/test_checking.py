@@ -81,6 +81,16 @@ def test_functionals_go_to_the_feed_forward_network(study):
         ),
         ({"model": {"name": "ffnn"}}, r"model 'ffnn' takes a vector"),
         ({"preprocess__transforms": ["log_mel", "mono"]}, r"'mono'"),
+        ({"model": {"name": "cnn10", "width": "wide"}}, r"width: expected a whole num"),
+        ({"model": {"name": "cnn10", "width": -1}}, r"'cnn10': Trying to create tens"),
+        ({"model": {"name": "cnn10", "dropout": 2}}, r"cannot take features \(1, 64, "),
+        (
+            {"train__scheduler": {"name": "step", "epochs": 0}},
+            r"epochs must be 1 or mo",
+        ),
+        ({"train__optimizer": {"name": "sgd", "momentum": -1}}, r"Invalid momentum"),
+        ({"augment": [{"name": "mixup", "alpha": 0}]}, r"alpha must be above 0"),
+        ({"train__loss": "mse"}, r"'mse' is for regression, but task is classificati"),
         ({"dataset": {"name": "fsdd"}, "task": "tagging"}, r"'fsdd' is for classifica"),
     ],
 )

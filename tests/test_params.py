@@ -79,6 +79,23 @@ def test_folds_may_be_numbers(tmp_path):
             "preprocess:\n  transforms:\n  - {name: x, online: 1}",
             r"line 3.*expected tru",
         ),
+        (
+            "augment: [{name: x, order: late}]",
+            r"line 1: augment.0.order: expected a nu",
+        ),
+        (
+            "augment:\n- {name: x, splits: [trian]}",
+            r"line 2: augment.0.splits: expected",
+        ),
+        (
+            "augment: [{name: x, splits: train}]",
+            r"expected a list of train, dev, test, ",
+        ),
+        (
+            "augment: [{name: x, splits: []}]",
+            r"expected a list of train, dev, test, fou",
+        ),
+        ("a: \x07", r"params.yaml: save it as UTF-8: unacceptable character"),
         ("a: [1", r"params.yaml line \d: not valid YAML"),
         ("- a\n- b", r"expected keys and values"),
         ("model: ${nothing.here}", r"interpolation failed"),
@@ -89,6 +106,12 @@ def test_what_does_not_fit_is_named_with_its_line(tmp_path, text, message):
     with pytest.raises(ParamsError, match=message) as caught:
         load(tmp_path, text)
     assert "\n" not in str(caught.value)
+
+
+def test_another_encoding_is_named(tmp_path):
+    (tmp_path / "params.yaml").write_bytes("# Größe\n".encode("latin-1"))
+    with pytest.raises(ParamsError, match="params.yaml: save it as UTF-8: 'utf-8' cod"):
+        params.load(tmp_path / "params.yaml")
 
 
 def test_a_missing_file_says_where_to_run(tmp_path):

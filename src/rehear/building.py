@@ -182,9 +182,10 @@ def resolved_model(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def build_loss(settings: Train, task: tasks.Task, targets: np.ndarray) -> "nn.Module":
     """Build the loss; ``targets`` of the training split give label counts."""
-    from rehear.losses import LOSSES
+    from rehear.losses import LOSSES, choose
 
     counts: list[int] = []
     if task.name != "regression":
         counts = [int(n) for n in task.spread(targets).sum(axis=0)]
-    return LOSSES.build(settings.loss or Part(name=task.loss), counts=counts, task=task)
+    spec = choose(settings.loss, task=task.name) or task.loss
+    return LOSSES.build(spec, counts=counts, task=task)

@@ -7,6 +7,9 @@ imports or runs anything else.
 
 import importlib
 import inspect
+import math
+import types
+import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -14,6 +17,13 @@ from rehear.errors import ParamsError, suggest
 
 Spec = str | Mapping[str, Any]
 PLACEMENT = frozenset({"name", "order", "splits", "online"})
+SPLITS = ("train", "dev", "test")
+EXPECTED = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+}
 
 
 def name_of(spec: Spec) -> str:
@@ -26,6 +36,50 @@ def arguments_of(spec: Spec) -> dict[str, Any]:
     if isinstance(spec, str):
         return {}
     return {key: value for key, value in spec.items() if key not in PLACEMENT}
+
+
+def misplaced(spec: Spec) -> tuple[str, str] | None:
+    """Return the key that places a part wrongly, and what is wrong with it."""
+    if isinstance(spec, str):
+        return None
+    splits = spec.get("splits", SPLITS)
+    listed = isinstance(splits, list | tuple) and len(splits) > 0
+    expected = {
+        "online": misfit(bool, spec.get("online", False)),
+        "order": misfit(float, spec.get("order", 0)),
+        "splits": ""
+        if listed and all(split in SPLITS for split in splits)
+        else f"a list of {', '.join(SPLITS)}",
+    }
+    for key, words in expected.items():
+        if words:
+            return key, f"expected {words}, found {spec[key]!r}"
+    return None
+
+
+def misfit(hint: Any, value: Any) -> str:
+    """Return what was expected where a value is not of a simple type, else ``""``.
+
+    Other types than numbers, truth values, text and tuples of them are left to
+    the part itself.
+
+    Args:
+        hint: annotation of the argument
+        value: as YAML gives it
+    """
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        misfits = [misfit(kind, value) for kind in typing.get_args(hint)]
+        return " or ".join(misfits) if all(misfits) else ""
+    if hint is type(None):
+        return "" if value is None else "null"
+    if typing.get_origin(hint) is tuple and Ellipsis not in typing.get_args(hint):
+        kinds = typing.get_args(hint)
+        fits = isinstance(value, list | tuple) and len(value) == len(kinds)
+        fits = fits and not any(map(misfit, kinds, value))
+        return "" if fits else f"a list of {len(kinds)} values"
+    if hint is float and type(value) in (int, float):
+        return "" if math.isfinite(value) else "a finite number"
+    return "" if type(value) is hint else EXPECTED.get(hint, "")
 
 
 class Catalogue:
@@ -93,8 +147,8 @@ class Catalogue:
             given: names of arguments that the program supplies
 
         Raises:
-            ParamsError: unknown name, unknown argument, or an argument that
-                the program supplies
+            ParamsError: unknown name, unknown argument, one of a wrong type, or
+                one that the program supplies
         """
         name = name_of(spec)
         parameters = self.signature(name)
@@ -112,6 +166,18 @@ class Catalogue:
                     f"{suggest(argument, settable)} It takes: "
                     f"{', '.join(settable) or 'none'}"
                 )
+            self._check_type(name, argument, arguments_of(spec)[argument])
+
+    def _check_type(self, name: str, argument: str, value: Any) -> None:
+        parameter = self.signature(name).get(argument)
+        if parameter is None or value is parameter.default:
+            return
+        expected = misfit(parameter.annotation, value)
+        if expected:
+            raise ParamsError(
+                f"{self.kind} '{name}': {argument}: expected {expected}, found "
+                f"{value!r}"
+            )
 
     def build(self, spec: Spec, **given: Any) -> Any:
         """Build a part.
@@ -130,8 +196,9 @@ class Catalogue:
         asked = {key: value for key, value in given.items() if key in parameters}
         try:
             return self.get(name)(**arguments_of(spec), **asked)
-        except (TypeError, ValueError) as error:
-            raise ParamsError(f"{self.kind} '{name}': {error}") from error
+        except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise ParamsError(f"{self.kind} '{name}': {reason}") from error
 
     def resolve(self, spec: Spec, *, given: Collection[str] = ()) -> dict[str, Any]:
         """Return the part with every argument written out, defaults included."""

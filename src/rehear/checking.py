@@ -48,7 +48,7 @@ def check_parts(params: Params) -> None:
     Raises:
         ParamsError: at the first that does not fit; the text names its key
     """
-    from rehear.metrics import choose
+    from rehear import losses, metrics
 
     for key, catalogue, spec in _parts(params):
         try:
@@ -62,7 +62,8 @@ def check_parts(params: Params) -> None:
             f"{FILE}: data set '{params.dataset['name']}' is for "
             f"{' or '.join(supported)}, but task is {task}"
         )
-    choose(params.evaluate.metrics, task=task, track=params.train.track)
+    metrics.choose(params.evaluate.metrics, task=task, track=params.train.track)
+    losses.choose(params.train.loss, task=task)
 
 
 def _parts(params: Params) -> Iterator[tuple[str, Catalogue, Mapping[str, Any]]]:
@@ -108,7 +109,6 @@ def dry_run(study: Path, params: Params) -> list[str]:
         RehearError: if a part refuses what the part before it gives
     """
     from rehear import building
-    from rehear.training import predict_one
 
     waveform, task, rate = _one_clip(study, params)
     specs = params.preprocess.transforms
@@ -122,9 +122,45 @@ def dry_run(study: Path, params: Params) -> list[str]:
         features = entry.apply(features)
         path.append(f"{entry.spec['name']} {_shape(features)}")
     model = building.build_model(params.model, task, features.shape, seed=0)
-    outputs = predict_one(model, features)
+    outputs = _outputs(params, model, features)
+    _build_rest(params, task, model)
     path += [str(params.model["name"]), f"logits {_shape(outputs)}"]
     return path
+
+
+def _outputs(params: Params, model: Any, features: np.ndarray) -> np.ndarray:
+    from rehear.training import predict_one
+
+    try:
+        return predict_one(model, features)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ParamsError(
+            f"{FILE}: model '{params.model['name']}' cannot take features "
+            f"{_shape(features)}: {reason}; correct its arguments or "
+            "preprocess.transforms"
+        ) from error
+
+
+def _build_rest(params: Params, task: tasks.Task, model: Any) -> None:
+    """Build what only training needs, since parts check their arguments then."""
+    from rehear import building, losses, optim
+
+    settings = params.train
+    building.arrange((), params.augment, split="train")
+    loss = losses.choose(settings.loss, task=task.name) or task.loss
+    losses.LOSSES.build(loss, counts=[1] * len(task.labels), task=task)
+    optimizer = optim.OPTIMIZERS.build(
+        settings.optimizer, parameters=list(model.parameters()), lr=settings.lr
+    )
+    if settings.scheduler:
+        optim.SCHEDULERS.build(
+            settings.scheduler,
+            optimizer=optimizer,
+            lr=settings.lr,
+            steps_per_epoch=100,
+            total_steps=100 * settings.epochs,
+        )
 
 
 def _shape(x: np.ndarray) -> str:

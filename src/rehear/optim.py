@@ -197,6 +197,8 @@ def step(
         epochs: epochs between two changes
         factor: what the rate is multiplied with
     """
+    if epochs < 1:
+        raise ValueError(f"epochs must be 1 or more, not {epochs}")
     return lr_scheduler.StepLR(optimizer, epochs * steps_per_epoch, gamma=factor)
 
 

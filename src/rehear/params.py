@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
+from rehear.catalogue import EXPECTED, misplaced
 from rehear.errors import ParamsError, suggest
 
 FILE = "params.yaml"
@@ -215,7 +216,7 @@ def read_tree(path: Path) -> Any:
         ParamsError: if the file is missing or not YAML
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         tree = YAML().load(path.read_text(encoding="utf-8"))
@@ -231,6 +232,9 @@ def read_tree(path: Path) -> Any:
             f"{path.name}{line}: not valid YAML: {problem}; "
             "check indentation, colons and brackets there"
         ) from None
+    except (UnicodeDecodeError, YAMLError) as error:
+        problem = str(error).splitlines()[0]
+        raise ParamsError(f"{path.name}: save it as UTF-8: {problem}") from None
     if not isinstance(tree, Mapping):
         raise ParamsError(f"{path.name}: expected keys and values, found {tree!r}")
     return tree
@@ -346,8 +350,7 @@ class _Reader:
         if hint is float and type(node) is int:
             return float(node)
         if type(node) is not hint:
-            names = {int: "a whole number", float: "a number", bool: "true or false"}
-            self.fail(keys, f"expected {names.get(hint, 'text')}, found {node!r}")
+            self.fail(keys, f"expected {EXPECTED[hint]}, found {node!r}")
         return node
 
     def check_ranges(self, params: Params) -> None:
@@ -365,16 +368,13 @@ class _Reader:
             self.fail(("seeds",), "expected whole numbers from 0")
         if params.fetch.split.dev + params.fetch.split.test >= 1:
             self.fail(("fetch", "split"), "dev and test together must stay below 1")
-        _check_online(self, params)
+        self.check_places(("preprocess", "transforms"), params.preprocess.transforms)
+        self.check_places(("augment",), params.augment)
 
-
-def _check_online(reader: _Reader, params: Params) -> None:
-    kinds = {"online": (bool, "true or false"), "order": (int | float, "a number")}
-    for index, part in enumerate(params.preprocess.transforms):
-        for key, (kind, expected) in kinds.items():
-            if key in part and not isinstance(part[key], kind):
-                place = ("preprocess", "transforms", index, key)
-                reader.fail(place, f"expected {expected}")
+    def check_places(self, keys: tuple[str, ...], parts: Sequence[Part]) -> None:
+        for index, part in enumerate(parts):
+            if wrong := misplaced(part):
+                self.fail((*keys, index, wrong[0]), wrong[1])
 
 
 _MANY = 1e12

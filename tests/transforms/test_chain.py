@@ -39,6 +39,12 @@ def test_offline_and_online_share_the_list():
     assert names(transforms.online(specs)) == ["standardize"]
 
 
+def test_an_offline_transform_of_some_splits_is_refused():
+    specs = [{"name": "fit", "splits": ["train"]}]
+    with pytest.raises(ParamsError, match="'fit' has splits, .* give it online: true"):
+        transforms.offline(specs)
+
+
 def test_offline_after_online_is_refused():
     specs = [{"name": "mono", "online": True}, "log_mel"]
     with pytest.raises(ParamsError, match="'log_mel' stands after 'mono'"):

@@ -22,6 +22,8 @@ class CrossEntropy(nn.Module):
         ``(batch, classes)`` weights of mixed clips
     """
 
+    tasks = ("classification",)
+
     def __init__(
         self,
         *,
@@ -52,6 +54,8 @@ class BinaryCrossEntropy(nn.Module):
     Shape:
         logits and targets ``(batch, tags)``
     """
+
+    tasks = ("tagging",)
 
     def __init__(self, *, balance: bool = False, counts: Sequence[int] = ()) -> None:
         super().__init__()

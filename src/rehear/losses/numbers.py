@@ -11,6 +11,8 @@ class MSE(nn.Module):
         logits and targets ``(batch, targets)``
     """
 
+    tasks = ("regression",)
+
     def __init__(self) -> None:
         super().__init__()
 
@@ -29,6 +31,8 @@ class CCC(nn.Module):
     Shape:
         logits and targets ``(batch, targets)``
     """
+
+    tasks = ("regression",)
 
     def __init__(self) -> None:
         super().__init__()

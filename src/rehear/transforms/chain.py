@@ -69,9 +69,16 @@ def offline(specs: Sequence[Spec]) -> list[Spec]:
     """Return the parts that run once, in the stage ``preprocess``, in order.
 
     Raises:
-        ParamsError: if one of them stands after a part that runs while training
+        ParamsError: if one of them stands after a part that runs while training,
+            or is for some splits only
     """
     parts = ordered(specs)
+    for spec in parts:
+        if not isinstance(spec, str) and "splits" in spec and not _is_online(spec):
+            raise ParamsError(
+                f"preprocess.transforms: '{name_of(spec)}' has splits, but features "
+                "of all splits are made alike; give it online: true too"
+            )
     stored = [spec for spec in parts if not _is_online(spec)]
     for spec, expected in zip(parts, stored, strict=False):
         if spec is not expected:
