@@ -10,10 +10,11 @@ import pytest
 from ruamel.yaml import YAML
 from safetensors.numpy import load_file
 
-from rehear import atomic, checkpoint, manifest, params, resume, training
+from rehear import atomic, blas, checkpoint, manifest, params, resume, training
 from rehear.errors import ModelError
 from rehear.manifest import Clip, Manifest
-from rehear.stages import train
+from rehear.stages import evaluate, train
+from rehear.store import Store
 
 SETTINGS = {
     "preprocess": {"transforms": [{"name": "opensmile"}]},
@@ -27,6 +28,7 @@ SETTINGS = {
         "device": "cpu",
         "patience": 2,
     },
+    "evaluate": {"bootstrap": 100, "examples": 0},
 }
 
 
@@ -36,17 +38,17 @@ def study(tmp_path):
     draws = np.random.default_rng(1)
     clips = tuple(
         Clip(clip=f"c{i}", file=f"{i}.wav", labels=("ab"[i % 2],), split=split)
-        for i, split in enumerate(["train"] * 51 + ["dev"] * 12)
+        for i, split in enumerate(["train"] * 51 + ["dev"] * 12 + ["test"] * 12)
     )
     (tmp_path / "data/features").mkdir(parents=True)
     manifest.write(tmp_path / "data/manifest.csv", Manifest(clips))
-    values = draws.standard_normal((63, 6)).astype(np.float32)
+    values = draws.standard_normal((75, 6)).astype(np.float32)
     values[::2] += 1
     np.save(tmp_path / "data/features/features-000.npy", values.ravel())
     rows = [f"{clip.clip},0,{6 * i},6" for i, clip in enumerate(clips)]
     index = "\n".join(["clip,shard,offset,shape", *rows, ""])
     atomic.write_text(tmp_path / "data/features/index.csv", index)
-    meta = {"version": 1, "shards": [63 * 6], "count": 63, "sample_rate": 16000}
+    meta = {"version": 1, "shards": [75 * 6], "count": 75, "sample_rate": 16000}
     atomic.write_json(tmp_path / "data/features/meta.json", {**meta, "transforms": []})
     with (tmp_path / "params.yaml").open("w") as stream:
         YAML().dump(SETTINGS, stream)
@@ -163,6 +165,32 @@ def test_a_damaged_configuration_says_what_to_delete(study):
     (target / "config.json").write_text("{")
     with pytest.raises(ModelError, match=r"config.json is damaged .*; delete"):
         checkpoint.load(target)
+
+
+@pytest.mark.parametrize("stage", [train, evaluate])
+def test_numpy_takes_one_thread_whatever_the_machine_has(study, monkeypatch, stage):
+    """The number of threads shows in the last bit of online log-mels."""
+    if not list(blas._controls()):
+        pytest.skip("numpy was not built on OpenBLAS")
+    run(study)
+    seen, build = [], Store.open
+
+    def watched(folder):
+        seen.extend(threads() for threads, _ in blas._controls())
+        return build(folder)
+
+    monkeypatch.setattr(Store, "open", watched)
+    before = [(threads(), limit) for threads, limit in blas._controls()]
+    for _, limit in before:
+        limit(2)
+    try:
+        values = params.load(study / "params.yaml")
+        stage.run(values, study, seed=1, fold="none")
+        assert set(seen) == {1}
+        assert {threads() for threads, _ in blas._controls()} == {2}
+    finally:
+        for threads, limit in before:
+            limit(threads)
 
 
 def test_the_configuration_holds_every_default(study):

@@ -8,6 +8,7 @@ import numpy as np
 
 from rehear import (
     atomic,
+    blas,
     building,
     checkpoint,
     engine,
@@ -28,6 +29,8 @@ from rehear.store import Store
 log = logging.getLogger(__name__)
 
 
+# Else online transforms would depend on the machine's number of cores.
+@blas.single_threaded()
 def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     """Predict the dev and test split of one run, and score the predictions.
 

@@ -13,6 +13,7 @@ from typing import Any
 from rehear import (
     __version__,
     atomic,
+    blas,
     building,
     checkpoint,
     engine,
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 STATE = "state.safetensors"
 
 
+# Else online transforms would depend on the machine's number of cores.
+@blas.single_threaded()
 def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     """Train one run of a study.
 
