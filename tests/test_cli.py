@@ -89,6 +89,13 @@ def test_a_stage_before_its_turn_says_what_to_run(tmp_path):
     assert "run `rehear train` first" in rehear("evaluate", cwd=tmp_path, code=1)
 
 
+def test_a_misspelt_part_shows_before_the_first_stage(tmp_path):
+    (tmp_path / "params.yaml").write_text("model: cnn11\n")
+    said = rehear("fetch", cwd=tmp_path, code=1)
+    assert "params.yaml: model: unknown model 'cnn11'. Did you mean 'cnn10'?" in said
+    assert not (tmp_path / "data").exists()
+
+
 def test_unknown_stage_gets_the_likely_one(tmp_path):
     (tmp_path / "params.yaml").write_text("{}")
     said = rehear("run", "fetch", "trian", cwd=tmp_path, code=1)

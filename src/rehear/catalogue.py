@@ -124,16 +124,20 @@ class Catalogue:
         """
         entry = self._table.get(name)
         if entry is None:
-            raise ParamsError(
-                f"unknown {self.kind} '{name}'.{suggest(name, self._table)} "
-                f"Known: {', '.join(self.names())}"
-            )
+            raise ParamsError(self.unknown(name))
         if isinstance(entry, str):
             module, attribute = entry.split(":")
             # The string is a literal of this package, never one from a file.
             loaded = importlib.import_module(module)  # noqa: TID251
             entry = self._table[name] = getattr(loaded, attribute)
         return entry
+
+    def unknown(self, name: str) -> str:
+        """Return what to say of a name that is not here."""
+        return (
+            f"unknown {self.kind} '{name}'.{suggest(name, self._table)} "
+            f"Known: {', '.join(self.names())}"
+        )
 
     def signature(self, name: str) -> Mapping[str, inspect.Parameter]:
         """Return the parameters of the part called ``name``."""

@@ -147,7 +147,7 @@ def _add_pipeline(
 
 
 def _stages(options: argparse.Namespace) -> int:
-    from rehear import params, workspace
+    from rehear import names, params, workspace
     from rehear.errors import ParamsError, suggest
 
     # Idle threads that spin cost a busy machine up to ten times the run.
@@ -165,6 +165,7 @@ def _stages(options: argparse.Namespace) -> int:
     workspace.check_stage(study)
     workspace.load_parts(study)
     values = params.load(study / params.FILE)
+    names.check(values)
     for stage in wanted:
         for keywords in _runs(stage, values, options):
             name = "-".join([stage, *map(str, keywords.values())])
