@@ -41,11 +41,16 @@ def typical_interval(content: Content, name: str) -> str:
         return ""
     low = number(float(np.mean([cell["low"] for cell in cells])), content.decimals)
     high = number(float(np.mean([cell["high"] for cell in cells])), content.decimals)
-    scores = content.pooled[0].scores
-    what = "groups of test clips" if scores["clustered"] else "test clips"
     level = percent(content.confidence)
     mean = ", mean of the runs" if len(cells) > 1 else ""
+    what = _drawn(content)
     return f"{level} bootstrap interval over {what}{mean}: [{low}, {high}]"
+
+
+def _drawn(content: Content) -> str:
+    """Return what the bootstrap draws, in words."""
+    clustered = content.pooled[0].scores["clustered"]
+    return "groups of test clips" if clustered else "test clips"
 
 
 def runs_chart(content: Content) -> str:
@@ -63,7 +68,8 @@ def runs_chart(content: Content) -> str:
         name="runs",
         description=f"{title(name)} of every run on the test split, with intervals",
     )
-    hint = f"Lines: {percent(content.confidence)} bootstrap intervals over test clips."
+    level = percent(content.confidence)
+    hint = f"Lines: {level} bootstrap intervals over {_drawn(content)}."
     if len(rows) > 1:
         hint += " Dashed: mean of the runs."
     return card(figure, heading=f"{title(name)} of every run", hint=hint)
@@ -224,8 +230,9 @@ def groups(content: Content) -> str:
     if len(body) > _MOST_GROUPS:
         rest = table(header, body[_MOST_GROUPS:])
         whole += details(f"{len(body) - _MOST_GROUPS} more groups", rest)
-    hint = "Speaker, recorder or site: what the test split shares with no other. "
-    return card(whole, hint=hint + "The weakest group first.")
+    # whether other splits share them, the warning about leaks says
+    hint = "Speaker, recorder or site. The weakest group first."
+    return card(whole, hint=hint)
 
 
 def _group_cells(content: Content, row: Mapping[str, Any]) -> list[str]:
