@@ -7,6 +7,7 @@ import numpy as np
 
 from rehear.metrics import METRICS, Metric, title
 from rehear.postprocessing import (
+    Run,
     calibration_rows,
     confusion_counts,
     curve_rows,
@@ -43,14 +44,13 @@ def typical_interval(content: Content, name: str) -> str:
     high = number(float(np.mean([cell["high"] for cell in cells])), content.decimals)
     level = percent(content.confidence)
     mean = ", mean of the runs" if len(cells) > 1 else ""
-    what = _drawn(content)
+    what = _drawn(content.pooled[0])
     return f"{level} bootstrap interval over {what}{mean}: [{low}, {high}]"
 
 
-def _drawn(content: Content) -> str:
-    """Return what the bootstrap draws, in words."""
-    clustered = content.pooled[0].scores["clustered"]
-    return "groups of test clips" if clustered else "test clips"
+def _drawn(run: Run) -> str:
+    """Return what the bootstrap draws in a run, in words."""
+    return "groups of test clips" if run.scores["clustered"] else "test clips"
 
 
 def runs_chart(content: Content) -> str:
@@ -69,7 +69,7 @@ def runs_chart(content: Content) -> str:
         description=f"{title(name)} of every run on the test split, with intervals",
     )
     level = percent(content.confidence)
-    hint = f"Lines: {level} bootstrap intervals over {_drawn(content)}."
+    hint = f"Lines: {level} bootstrap intervals over {_drawn(content.runs[0])}."
     if len(rows) > 1:
         hint += " Dashed: mean of the runs."
     return card(figure, heading=f"{title(name)} of every run", hint=hint)
