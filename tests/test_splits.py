@@ -172,7 +172,7 @@ def test_missing_dev_is_drawn_from_train():
     clips = [
         replace(clip, split="test" if i < 20 else "train")
         for i, clip in enumerate(
-            make(["a", "b"] * 50, [f"g{i % 20}" for i in range(100)])
+            make(["a", "b"] * 50, [f"{'gt'[i < 20]}{i % 20}" for i in range(100)])
         )
     ]
     drawn = draw(Manifest(tuple(clips)))
@@ -263,3 +263,24 @@ def test_many_clips_take_seconds():
     start = time.process_time()
     draw(manifest)
     assert time.process_time() - start < 8
+
+
+def test_a_protocol_on_known_speakers_keeps_all_of_them_in_training():
+    clips = tuple(
+        Clip(
+            f"{speaker}-{label}-{number}",
+            f"{speaker}-{label}-{number}.wav",
+            labels=(str(label),),
+            split="test" if number == 0 else "train",
+            group=speaker,
+        )
+        for speaker in ("ann", "bob", "eve")
+        for label in range(3)
+        for number in range(10)
+    )
+    drawn = splits.draw(Manifest(clips), dev=0.2, test=0.2, seed=0)
+    found = {split: {c.group for c in drawn if c.split == split} for split in SPLITS}
+    assert found == {key: {"ann", "bob", "eve"} for key in SPLITS}
+    assert {c.clip for c in drawn if c.split == "test"} == {
+        c.clip for c in clips if c.split == "test"
+    }

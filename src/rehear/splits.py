@@ -61,8 +61,9 @@ def draw(
     """Fill in the splits that a data set does not define.
 
     Without any split, train, dev and test are drawn; otherwise the missing ones
-    are drawn from train. A data set that defines folds instead of splits stays
-    as it is, since ``for_fold`` makes its splits.
+    are drawn from train: whole groups, unless the given splits share groups. A
+    data set that defines folds instead of splits stays as it is, since
+    ``for_fold`` makes its splits.
 
     Args:
         manifest: clips with or without splits
@@ -95,8 +96,27 @@ def draw(
         return manifest
     pool = [clip for clip in manifest if clip.split in ("", "train")]
     shares = {"train": 1 - sum(shares.values()), **shares}
-    parts = _divide(pool, shares, seed=seed, purpose="splits", copies=copies)
-    return _renamed(manifest, {id(clip): part for clip, part in parts})
+    drawn = pool
+    if _shares_groups(manifest):
+        drawn = [replace(clip, group="") for clip in pool]
+    parts = _divide(drawn, shares, seed=seed, purpose="splits", copies=copies)
+    return _renamed(
+        manifest, {id(clip): part for clip, (_, part) in zip(pool, parts, strict=True)}
+    )
+
+
+def _shares_groups(manifest: Manifest) -> bool:
+    """Say whether given splits have groups in common.
+
+    A protocol that tests on the groups that it trains on must not lose some of
+    them to a drawn split: the test split would then hold groups never heard.
+    """
+    groups: dict[str, set[str]] = {}
+    for clip in manifest:
+        if clip.split and clip.group:
+            groups.setdefault(clip.split, set()).add(clip.group)
+    train = groups.pop("train", set())
+    return any(train & others for others in groups.values())
 
 
 def draw_folds(
