@@ -50,7 +50,8 @@ deps: install
 lock: | $(UV)
 	$(UV) pip compile pyproject.toml -q -o requirements.lock --universal \
 	  --python-version 3.10 --generate-hashes --no-header --no-emit-index-url \
-	  --no-emit-find-links --extra opensmile --extra s3 --extra dev
+	  --no-emit-find-links --extra audb --extra ffmpeg --extra images \
+	  --extra opensmile --extra s3 --extra dev
 
 clean:
 	rm -rf .venv .uv .ckpt .rehear

@@ -65,7 +65,7 @@ def test_a_broken_row_is_named(tmp_path):
     manifest.write(path, Manifest(CLIPS))
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], lines[1], "only,three,cells"]))
-    with pytest.raises(DataError, match="row 3: 3 cells, expected 11"):
+    with pytest.raises(DataError, match="row 3: 3 cells, expected 13"):
         manifest.read(path)
     path.write_text("\n".join([lines[0], lines[1].replace("0.0", "long", 1)]))
     with pytest.raises(DataError, match="row 2: could not convert string to float"):

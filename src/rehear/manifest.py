@@ -16,6 +16,7 @@ from rehear.errors import DataError
 SPLITS = ("train", "dev", "test")
 LABEL_SEPARATOR = ";"
 TARGET_PREFIX = "target."
+ATTRIBUTE_PREFIX = "attribute."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,12 @@ class Clip:
         split: ``train``, ``dev`` or ``test``; empty when only folds are given
         fold: name of the cross-validation fold, or empty
         group: what must not be shared by two splits (speaker, recorder, site)
-        duration: length in seconds
-        sample_rate: of the recording, in Hz
+        attributes: what else is known (device, city, gender), in the order of
+            ``Manifest.attributes``; empty where it is not
+        duration: length in seconds; 0 for what is no sound
+        sample_rate: of the recording, in Hz; 0 for what is no sound
+        channels: of the recording
+        level: root mean square in dB of full scale; ``None`` for silence
         sha256: digest of the decoded samples of the clip
     """
 
@@ -47,17 +52,21 @@ class Clip:
     split: str = ""
     fold: str = ""
     group: str = ""
+    attributes: tuple[str, ...] = ()
     duration: float = 0.0
     sample_rate: int = 0
+    channels: int = 0
+    level: float | None = None
     sha256: str = ""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """All clips of a study, and the names of their regression targets."""
+    """All clips of a study, and the names of their targets and attributes."""
 
     clips: tuple[Clip, ...]
     targets: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -66,7 +75,8 @@ class Manifest:
         return iter(self.clips)
 
 
-COLUMNS = tuple(field.name for field in fields(Clip) if field.name != "targets")
+_OTHER = ("targets", "attributes")
+COLUMNS = tuple(field.name for field in fields(Clip) if field.name not in _OTHER)
 
 
 def _number(value: float | None) -> str:
@@ -77,7 +87,9 @@ def write(path: Path, manifest: Manifest) -> None:
     """Write a manifest; equal manifests give equal bytes."""
     with atomic.file(path, "w") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*COLUMNS, *(TARGET_PREFIX + t for t in manifest.targets)])
+        targets = (TARGET_PREFIX + name for name in manifest.targets)
+        attributes = (ATTRIBUTE_PREFIX + name for name in manifest.attributes)
+        writer.writerow([*COLUMNS, *targets, *attributes])
         writer.writerows(_row(clip) for clip in manifest)
 
 
@@ -93,8 +105,11 @@ def _row(clip: Clip) -> list[str]:
         clip.group,
         _number(clip.duration),
         str(clip.sample_rate),
+        str(clip.channels),
+        _number(clip.level),
         clip.sha256,
         *(_number(target) for target in clip.targets),
+        *clip.attributes,
     ]
 
 
@@ -109,36 +124,52 @@ def read(path: Path) -> Manifest:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = csv.reader(stream)
             header = next(rows, [])
-            targets = _targets(path, header)
+            targets, attributes = _named(path, header)
             clips = tuple(
-                _clip(path, number, row, width=len(COLUMNS) + len(targets))
+                _clip(path, number, row, width=len(header), targets=len(targets))
                 for number, row in enumerate(rows, start=2)
             )
     except FileNotFoundError:
         raise DataError(
             f"{path} does not exist; run `rehear fetch` (or `dvc repro`) first"
         ) from None
-    return Manifest(clips, targets)
+    return Manifest(clips, targets, attributes)
 
 
-def _targets(path: Path, header: Sequence[str]) -> tuple[str, ...]:
+def _named(
+    path: Path, header: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of targets and attributes."""
     known, extra = header[: len(COLUMNS)], header[len(COLUMNS) :]
-    if tuple(known) != COLUMNS or any(not c.startswith(TARGET_PREFIX) for c in extra):
+    targets = tuple(c for c in extra if c.startswith(TARGET_PREFIX))
+    attributes = tuple(c for c in extra[len(targets) :])
+    if (
+        tuple(known) != COLUMNS
+        or any(not c.startswith(ATTRIBUTE_PREFIX) for c in attributes)
+        or tuple(extra[: len(targets)]) != targets
+    ):
         raise DataError(
             f"{path} row 1: columns are {', '.join(header) or 'missing'}; expected "
-            f"{', '.join(COLUMNS)}, then {TARGET_PREFIX}<name>; "
-            "run `rehear fetch` again"
+            f"{', '.join(COLUMNS)}, then {TARGET_PREFIX}<name> and "
+            f"{ATTRIBUTE_PREFIX}<name>; run `rehear fetch` again"
         )
-    return tuple(column.removeprefix(TARGET_PREFIX) for column in extra)
+    return (
+        tuple(column.removeprefix(TARGET_PREFIX) for column in targets),
+        tuple(column.removeprefix(ATTRIBUTE_PREFIX) for column in attributes),
+    )
 
 
-def _clip(path: Path, number: int, row: Sequence[str], *, width: int) -> Clip:
+def _clip(
+    path: Path, number: int, row: Sequence[str], *, width: int, targets: int
+) -> Clip:
     if len(row) != width:
         raise DataError(
             f"{path} row {number}: {len(row)} cells, expected {width}; "
             "run `rehear fetch` again"
         )
-    clip, file, start, end, labels, split, fold, group, duration, rate, sha = row[:11]
+    clip, file, start, end, labels, split, fold, group = row[:8]
+    duration, rate, channels, level, sha = row[8 : len(COLUMNS)]
+    numbers, attributes = row[len(COLUMNS) :][:targets], row[len(COLUMNS) + targets :]
     try:
         return Clip(
             clip=clip,
@@ -146,12 +177,15 @@ def _clip(path: Path, number: int, row: Sequence[str], *, width: int) -> Clip:
             start=float(start) if start else None,
             end=float(end) if end else None,
             labels=tuple(labels.split(LABEL_SEPARATOR)) if labels else (),
-            targets=tuple(float(value) for value in row[11:]),
+            targets=tuple(float(value) for value in numbers),
             split=split,
             fold=fold,
             group=group,
+            attributes=tuple(attributes),
             duration=float(duration),
             sample_rate=int(rate),
+            channels=int(channels),
+            level=float(level) if level else None,
             sha256=sha,
         )
     except ValueError as error:

@@ -1,13 +1,11 @@
 """Own recordings with a table that says what is what."""
 
-import csv
-import io
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
+from rehear.datasets import rows
+from rehear.datasets.rows import Row
 from rehear.errors import DataError, ParamsError, suggest
 from rehear.manifest import LABEL_SEPARATOR, Clip, Manifest
 
@@ -32,22 +30,6 @@ _ALIASES = {
     "label": ("class", "category", "target", "labels", "tag", "tags", "emotion"),
 }
 _ARCHIVE = "::"
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One row of the table.
-
-    Attributes:
-        place: file and row number, for messages
-        cells: by the names in the header, stripped
-    """
-
-    place: str
-    cells: Mapping[str, str]
-
-    def fail(self, problem: str) -> NoReturn:
-        raise DataError(f"{self.place}: {problem}")
 
 
 def split_of(word: str) -> str:
@@ -77,6 +59,8 @@ class Table:
         columns: names of columns in the table, where they differ, as
             ``{path: filename, group: speaker}``
         targets: columns with the numbers to predict, for regression
+        attributes: columns with what else is known (device, city, gender), for
+            scores on each of their values
         title: of the data set, for reports
         citation: how to cite it
         licence: under which others may use it
@@ -96,6 +80,7 @@ class Table:
         file: str = "labels.csv",
         columns: Mapping[str, str] | None = None,
         targets: Sequence[str] = (),
+        attributes: Sequence[str] = (),
         title: str = "own recordings",
         citation: str = "",
         licence: str = "",
@@ -103,6 +88,9 @@ class Table:
     ) -> None:
         self.file = file
         self.targets = (targets,) if isinstance(targets, str) else tuple(targets)
+        self.attributes = (
+            (attributes,) if isinstance(attributes, str) else tuple(attributes)
+        )
         self.title, self.citation, self.licence, self.url = (
             title,
             citation,
@@ -137,10 +125,11 @@ class Table:
                 "dataset.targets, for example [arousal, valence]"
             )
         path = source / self.file
-        header, rows = _read(path)
+        _check_exists(path)
+        header, listed = rows.read(path)
         self._check_header(path, header, task)
         clips: dict[str, Clip] = {}
-        for row in rows:
+        for row in listed:
             clip = self._clip(row, task, source=source)
             if clip.clip in clips:
                 row.fail(f"'{clip.clip}' is a duplicate of an earlier row; remove one")
@@ -149,7 +138,7 @@ class Table:
             raise DataError(f"{path}: no rows below the header; add one for each clip")
         _check_split(path, clips.values())
         targets = self.targets if task == "regression" else ()
-        return Manifest(tuple(clips.values()), targets)
+        return Manifest(tuple(clips.values()), targets, self.attributes)
 
     def _check_header(self, path: Path, header: Sequence[str], task: str) -> None:
         needed = ["path"] if task == "regression" else ["path", "label"]
@@ -157,20 +146,22 @@ class Table:
             column = self.columns[name]
             if column not in header:
                 _no_column(path, header, name, column)
-        for target in self.targets if task == "regression" else ():
-            if target not in header:
-                raise DataError(
-                    f"{path}: no column '{target}', which dataset.targets names."
-                    f"{suggest(target, header)} Columns: {', '.join(header)}"
-                )
+        targets = self.targets if task == "regression" else ()
+        for key, names in (("targets", targets), ("attributes", self.attributes)):
+            for name in names:
+                if name not in header:
+                    raise DataError(
+                        f"{path}: no column '{name}', which dataset.{key} names."
+                        f"{suggest(name, header)} Columns: {', '.join(header)}"
+                    )
 
-    def _clip(self, row: _Row, task: str, *, source: Path) -> Clip:
+    def _clip(self, row: Row, task: str, *, source: Path) -> Clip:
         def cell(name: str) -> str:
             return row.cells.get(self.columns[name], "")
 
         file = _file(row, cell("path"), self.file, source)
         start, end = (
-            _number(row, self.columns[name], cell(name)) if cell(name) else None
+            row.number(self.columns[name]) if cell(name) else None
             for name in ("start", "end")
         )
         if (start or 0) < 0 or (end is not None and end <= (start or 0)):
@@ -186,59 +177,23 @@ class Table:
             end=end,
             labels=() if task == "regression" else _labels(row, cell("label"), task),
             targets=tuple(
-                _number(row, name, row.cells[name])
+                row.number(name)
                 for name in (self.targets if task == "regression" else ())
             ),
             split=_split(row, cell("split")),
             fold=cell("fold"),
             group=cell("group"),
+            attributes=tuple(row.text(name) for name in self.attributes),
         )
 
 
-def _read(path: Path) -> tuple[list[str], Iterator[_Row]]:
-    try:
-        # utf-8-sig: spreadsheets begin a CSV file with a byte order mark.
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+def _check_exists(path: Path) -> None:
+    if not path.is_file():
         near = sorted(other.name for other in path.parent.glob("*.[ct]sv"))
         raise DataError(
             f"{path} does not exist.{suggest(path.name, near)} Name the table in "
             f"dataset.file; CSV files there: {', '.join(near) or 'none'}"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not UTF-8 at byte {error.start}; save it as CSV in UTF-8"
-        ) from None
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    header = [name.strip() for name in next(lines, [])]
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        raise DataError(f"{path} row 1: column '{twice[0]}' stands there twice")
-    return header, _rows(path, header, lines)
-
-
-def _rows(
-    path: Path, header: Sequence[str], lines: Iterator[list[str]]
-) -> Iterator[_Row]:
-    number = 1
-    try:
-        for number, cells in enumerate(lines, start=2):
-            if not any(cell.strip() for cell in cells):
-                continue
-            row = _Row(
-                f"{path} row {number}",
-                dict(zip(header, (cell.strip() for cell in cells), strict=False)),
-            )
-            if len(cells) != len(header):
-                row.fail(
-                    f"{len(cells)} cells, but {len(header)} columns; quote cells that "
-                    "hold the separator"
-                )
-            yield row
-    except csv.Error as error:
-        raise DataError(f"{path} row {number + 1}: {error}") from None
+        )
 
 
 def _no_column(path: Path, header: Sequence[str], name: str, column: str) -> NoReturn:
@@ -250,7 +205,7 @@ def _no_column(path: Path, header: Sequence[str], name: str, column: str) -> NoR
     )
 
 
-def _file(row: _Row, path: str, table: str, source: Path) -> str:
+def _file(row: Row, path: str, table: str, source: Path) -> str:
     if not path:
         row.fail("empty path; expected the recording's file")
     pure = PurePosixPath(path.replace("\\", "/"))
@@ -270,19 +225,7 @@ def _file(row: _Row, path: str, table: str, source: Path) -> str:
     return file
 
 
-def _number(row: _Row, column: str, cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        row.fail(
-            f"'{cell}' in column '{column}' is not a finite number; write it as 0.25"
-        )
-    return value
-
-
-def _labels(row: _Row, cell: str, task: str) -> tuple[str, ...]:
+def _labels(row: Row, cell: str, task: str) -> tuple[str, ...]:
     if task == "tagging":
         # A clip without any tag is an example of silence, noise, or nothing known.
         return tuple(
@@ -299,7 +242,7 @@ def _labels(row: _Row, cell: str, task: str) -> tuple[str, ...]:
     return (cell,)
 
 
-def _split(row: _Row, word: str) -> str:
+def _split(row: Row, word: str) -> str:
     if not word:
         return ""
     try:
