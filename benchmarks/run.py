@@ -7,7 +7,17 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import cnn10, egemaps, ffnn, fsdd, log_mel, machine, peer, startup
+from benchmarks import (
+    cnn10,
+    egemaps,
+    ffnn,
+    fsdd,
+    log_mel,
+    machine,
+    peer,
+    scale,
+    startup,
+)
 from benchmarks.measure import BenchmarkError
 from benchmarks.results import Finding, markdown
 from benchmarks.workspace import Workspace
@@ -20,7 +30,9 @@ BENCHMARKS: dict[str, Callable[[Workspace], Finding]] = {
     "egemaps": egemaps.run,
     "ffnn": ffnn.run,
     "cnn10": cnn10.run,
+    "scale": scale.run,
 }
+ALONE = frozenset({"scale"})  # measure Rehear only
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,8 +78,10 @@ def _main(options: argparse.Namespace) -> int:
             raise BenchmarkError(f"unknown benchmark '{name}'. Known: {known}")
     audio = fsdd.folder(options.data)
     PLACE.mkdir(exist_ok=True)
-    tools = peer.install(PLACE / "peer")
-    facts = machine.describe(tools / "python") | {"busy": options.busy}
+    beside = not ALONE.issuperset(names)
+    tools = peer.install(PLACE / "peer") if beside else PLACE / "peer" / "bin"
+    python = tools / "python" if beside else None
+    facts = machine.describe(python) | {"busy": options.busy}
     print(machine.line(facts), flush=True)
     if options.busy:
         settings = " and ".join(f"{k}={v}" for k, v in peer.ALONE.items())
@@ -85,7 +99,8 @@ def _main(options: argparse.Namespace) -> int:
             quick=options.quick,
             repeated=options.repeats,
         )
-        workspace.peer.set_up(audio, workspace.recordings)
+        if beside:
+            workspace.peer.set_up(audio, workspace.recordings)
         findings = []
         for name in names:
             print(f"{name} …", flush=True)

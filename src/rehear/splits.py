@@ -1,53 +1,13 @@
-"""Drawing train, dev and test splits, and cross-validation folds.
+"""Drawing train, dev and test splits, and cross-validation folds."""
 
-Clips of one group (a speaker, a recorder, a site) always stay together; without
-groups, the clips of one recording do. Among the divisions that keep this, one is
-drawn in which labels are spread as evenly as possible. It depends on the seed and
-on the names and labels of the clips, not on the order of files on a disk.
-"""
+from collections.abc import Sequence
+from dataclasses import replace
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
-
-from rehear import randomness
+from rehear.division import divide
 from rehear.errors import DataError, suggest
-from rehear.manifest import Clip, Manifest
+from rehear.manifest import Manifest
 
 NO_FOLD = "none"
-_BINS = 5  # quantiles of a regression target that are spread like labels
-_EVERY = ""  # stands for a label of every clip, which balances the sizes
-_WORK = 500_000  # counts looked at before the best division so far is taken
-_MOST_TRIES = 50
-_JITTER = 2.0  # at the last try, a group may count as up to three times as large
-_TIE_BREAK = 1e-3  # weight of sizes against labels; labels alone decide mostly
-_UNSEEN = 100.0  # cost of a label that train lacks
-_ABSENT = 1.0  # cost of a label that another part lacks
-Counts = dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """Clips that must not be parted.
-
-    Attributes:
-        name: of the group or file
-        size: number of clips
-        counts: clips of each label
-        rarest: how often its rarest label occurs in all units
-    """
-
-    name: str
-    size: int
-    counts: Counts
-    rarest: int
-
-
-def unit_of(clip: Clip) -> str:
-    """Return the name of what must stay in one split with ``clip``."""
-    return f"group {clip.group}" if clip.group else f"file {clip.file}"
 
 
 def draw(
@@ -99,10 +59,12 @@ def draw(
     drawn = pool
     if _shares_groups(manifest):
         drawn = [replace(clip, group="") for clip in pool]
-    parts = _divide(drawn, shares, seed=seed, purpose="splits", copies=copies)
-    return _renamed(
-        manifest, {id(clip): part for clip, (_, part) in zip(pool, parts, strict=True)}
+    parts = iter(divide(drawn, shares, seed=seed, purpose="splits", copies=copies))
+    clips = tuple(
+        clip.moved(split=next(parts)) if clip.split in ("", "train") else clip
+        for clip in manifest
     )
+    return replace(manifest, clips=clips)
 
 
 def _shares_groups(manifest: Manifest) -> bool:
@@ -145,11 +107,9 @@ def draw_folds(
     if folds < 2:
         raise DataError(f"fetch.split.folds is {folds}; expected 0 or at least 2")
     shares = {str(number + 1): 1 / folds for number in range(folds)}
-    pool = list(manifest)
-    parts = _divide(pool, shares, seed=seed, purpose="folds", copies=copies)
-    fold_of = {id(clip): part for clip, part in parts}
-    clips = tuple(replace(clip, fold=fold_of[id(clip)]) for clip in manifest)
-    return replace(manifest, clips=clips)
+    parts = divide(manifest.clips, shares, seed=seed, purpose="folds", copies=copies)
+    clips = zip(manifest, parts, strict=True)
+    return replace(manifest, clips=tuple(clip.moved(fold=part) for clip, part in clips))
 
 
 def for_fold(manifest: Manifest, fold: str, *, dev: float, seed: int) -> Manifest:
@@ -183,7 +143,7 @@ def for_fold(manifest: Manifest, fold: str, *, dev: float, seed: int) -> Manifes
             f"{', '.join(folds) or 'none; set fetch.split.folds to draw some'}"
         )
     clips = tuple(
-        replace(clip, split="test" if clip.fold == fold else "train")
+        clip.moved(split="test" if clip.fold == fold else "train")
         for clip in manifest
         if clip.fold or clip.split in ("", "train")
     )
@@ -191,189 +151,9 @@ def for_fold(manifest: Manifest, fold: str, *, dev: float, seed: int) -> Manifes
         return replace(manifest, clips=clips)
     pool = [clip for clip in clips if clip.split == "train"]
     shares = {"train": 1 - dev, "dev": dev}
-    parts = _divide(pool, shares, seed=seed, purpose=f"dev of fold {fold}")
-    split_of = {id(clip): part for clip, part in parts}
-    return _renamed(replace(manifest, clips=clips), split_of)
-
-
-def _renamed(manifest: Manifest, split_of: Mapping[int, str]) -> Manifest:
+    parts = iter(divide(pool, shares, seed=seed, purpose=f"dev of fold {fold}"))
     clips = tuple(
-        replace(clip, split=split_of.get(id(clip), clip.split)) for clip in manifest
+        clip.moved(split=next(parts)) if clip.split == "train" else clip
+        for clip in clips
     )
     return replace(manifest, clips=clips)
-
-
-def _divide(
-    clips: Sequence[Clip],
-    shares: Mapping[str, float],
-    *,
-    seed: int,
-    purpose: str,
-    copies: Sequence[tuple[str, str]] = (),
-) -> Iterable[tuple[Clip, str]]:
-    """Return every clip with the part that it is drawn into."""
-    names = _unit_names(clips, copies)
-    units = _units(clips, names)
-    if len(units) < len(shares):
-        raise _too_few(clips, units, shares)
-    work = sum(len(unit.counts) for unit in units) * len(shares)
-    tries = int(np.clip(_WORK // work, 1, _MOST_TRIES))
-    part_of: dict[str, str] = {}
-    least = float("inf")
-    for attempt in range(tries):
-        keys = {
-            unit.name: randomness.key(seed, purpose, attempt, unit.name)
-            for unit in units
-        }
-        division = _Division(shares, units)
-        spread = _JITTER * attempt / _MOST_TRIES
-        order = sorted(units, key=lambda u: _rank(u, keys[u.name], spread))
-        drawn = division.fill(order)
-        if division.cost() < least:
-            least, part_of = division.cost(), drawn
-    return [(clip, part_of[name]) for clip, name in zip(clips, names, strict=True)]
-
-
-def _rank(unit: _Unit, key: int, spread: float) -> tuple[float, int, int]:
-    # Large units first, as small ones fill the gaps that they leave; of equal
-    # ones those with rare labels, as there is the least choice for them.
-    jitter = 1.0 if unit.size == 1 else 1.0 + spread * key / 2**128
-    return -unit.size * jitter, unit.rarest, key
-
-
-def _unit_names(clips: Sequence[Clip], copies: Sequence[tuple[str, str]]) -> list[str]:
-    """Return the unit of every clip; units that share a recording are one."""
-    parent = {unit_of(clip): unit_of(clip) for clip in clips}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = name = parent[parent[name]]
-        return name
-
-    def join(one: str, other: str) -> None:
-        pair = root(one), root(other)
-        # The first name in the alphabet, whatever the order of the clips.
-        parent[max(pair)] = min(pair)
-
-    first: dict[str, str] = {}
-    for clip in clips:
-        if clip.sha256:
-            join(unit_of(clip), first.setdefault(clip.sha256, unit_of(clip)))
-    if copies:
-        of_clip = {clip.clip: unit_of(clip) for clip in clips}
-        for pair in copies:
-            if pair[0] in of_clip and pair[1] in of_clip:
-                join(of_clip[pair[0]], of_clip[pair[1]])
-    return [root(unit_of(clip)) for clip in clips]
-
-
-def _units(clips: Sequence[Clip], names: Sequence[str]) -> list[_Unit]:
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    sizes: Counter[str] = Counter()
-    for name, labels in zip(names, _labels(clips), strict=True):
-        sizes[name] += 1
-        counts[name].update(labels)
-    carriers = Counter(label for unit in counts.values() for label in unit)
-    return [
-        _Unit(
-            name=name,
-            size=size,
-            counts=dict(sorted(counts[name].items())),
-            rarest=min((carriers[label] for label in counts[name]), default=0),
-        )
-        for name, size in sorted(sizes.items())
-    ]
-
-
-def _labels(clips: Sequence[Clip]) -> Iterable[tuple[str, ...]]:
-    """Return what is spread evenly: labels, or quantiles of every target."""
-    if not clips or not clips[0].targets:
-        return (clip.labels for clip in clips)
-    values = np.array([clip.targets for clip in clips])
-    inner = np.linspace(0, 1, _BINS + 1)[1:-1]
-    bins = np.stack(
-        [
-            np.searchsorted(np.quantile(column, inner), column, side="right")
-            for column in values.T
-        ],
-        axis=1,
-    )
-    return (
-        tuple(f"target {number}: {value}" for number, value in enumerate(row))
-        for row in bins.tolist()
-    )
-
-
-class _Division:
-    """Parts that are being filled with units.
-
-    Every step puts a unit where the sum of squared distances between wanted and
-    present counts, relative to how frequent a label is, falls the most.
-    """
-
-    def __init__(self, shares: Mapping[str, float], units: Sequence[_Unit]) -> None:
-        totals: Counter[str] = Counter()
-        for unit in units:
-            totals.update(unit.counts)
-        totals[_EVERY] = sum(unit.size for unit in units)
-        self.totals = dict(totals)
-        self.parts = list(shares)
-        self.missing = [
-            {label: share * n for label, n in totals.items()}
-            for share in shares.values()
-        ]
-        self.sizes = [0] * len(self.parts)
-        self.present: list[set[str]] = [set() for _ in self.parts]
-
-    def fill(self, order: Sequence[_Unit]) -> dict[str, str]:
-        part_of = {}
-        for done, unit in enumerate(order):
-            # A part is never left without any unit.
-            forced = len(order) - done <= self.sizes.count(0)
-            choice = self._best(unit, only_empty=forced)
-            part_of[unit.name] = self.parts[choice]
-            self.sizes[choice] += unit.size
-            self.missing[choice][_EVERY] -= unit.size
-            self.present[choice] |= unit.counts.keys()
-            for label, count in unit.counts.items():
-                self.missing[choice][label] -= count
-        return part_of
-
-    def _best(self, unit: _Unit, *, only_empty: bool) -> int:
-        weights = [(label, n / self.totals[label]) for label, n in unit.counts.items()]
-        weights.append((_EVERY, _TIE_BREAK * unit.size / self.totals[_EVERY]))
-        best, most = 0, float("-inf")
-        for part, missing in enumerate(self.missing):
-            if only_empty and self.sizes[part]:
-                continue
-            gain = 0.0
-            for label, weight in weights:
-                gain += weight * missing[label]
-            if gain > most:
-                best, most = part, gain
-        return best
-
-    def cost(self) -> float:
-        cost = 0.0
-        labels = self.totals.keys() - {_EVERY}
-        for part, missing, present in zip(
-            self.parts, self.missing, self.present, strict=True
-        ):
-            # Sizes weigh as much as all labels together.
-            cost += (missing[_EVERY] / self.totals[_EVERY]) ** 2 * len(self.totals)
-            cost += sum((missing[label] / self.totals[label]) ** 2 for label in missing)
-            lost = len(labels - present)
-            cost += lost * (_UNSEEN if part == "train" else _ABSENT)
-        return cost
-
-
-def _too_few(
-    clips: Sequence[Clip], units: Sequence[_Unit], shares: Mapping[str, float]
-) -> DataError:
-    kind = "groups" if any(clip.group for clip in clips) else "recordings"
-    names = ", ".join(unit.name.partition(" ")[2] for unit in units[:10])
-    return DataError(
-        f"{len(units)} {kind} ({names}) cannot be divided into {len(shares)} parts "
-        f"({', '.join(shares)}) without sharing one; add {kind}, or set "
-        "fetch.split.dev, fetch.split.test or fetch.split.folds lower"
-    )
