@@ -18,9 +18,12 @@ class Page:
         statuses: answered one by one instead of the body, before it is sent
         cut_after: bytes of one answer after which the connection is closed
         cuts: how often it is closed
-        hold: is waited for after ``cut_after`` bytes, instead of closing
+        hold: is waited for after ``cut_after`` bytes, before closing
         ranges: whether a part can be asked for
-        length: value of Content-Length; the true one if not given
+        headers: sent along with every answer, also those of ``statuses``
+        silent: is waited for before anything is answered
+        obeys: whether If-Range is
+        chunked: whether the length is kept back
     """
 
     body: bytes
@@ -31,6 +34,10 @@ class Page:
     cuts: int = 0
     hold: threading.Event | None = None
     ranges: bool = True
+    headers: dict[str, str] = field(default_factory=dict)
+    silent: threading.Event | None = None
+    obeys: bool = True
+    chunked: bool = False
 
 
 @dataclass
@@ -41,11 +48,14 @@ class Loopback:
         url: address of the server, without a slash at the end
         pages: by path, such as ``"/a.tar.gz"``
         asked: path, Range header and body bytes sent of every request
+        heads: paths of which only the head was asked for
+        reached: set whenever a connection is cut
     """
 
     url: str
     pages: dict[str, Page] = field(default_factory=dict)
     asked: list[tuple[str, str, int]] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
     reached: threading.Event = field(default_factory=threading.Event)
 
     def sent(self) -> list[int]:
@@ -70,8 +80,25 @@ def serve() -> Iterator[Loopback]:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def log_message(self, *_):
         pass
+
+    def end_headers(self):
+        # One request a connection, as nobody keeps it open.
+        self.send_header("Connection", "close")
+        page = self.server.loopback.pages.get(self.path)
+        for name, value in (page.headers if page else {}).items():
+            self.send_header(name, value)
+        super().end_headers()
+
+    def do_HEAD(self):
+        self.server.loopback.heads.append(self.path)
+        page = self.server.loopback.pages.get(self.path)
+        if page is None or page.statuses:
+            return self.send_error(404 if page is None else page.statuses[0])
+        return self._head(page, 0, page.body)
 
     def do_GET(self):
         loopback = self.server.loopback
@@ -81,6 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
         loopback.asked.append((self.path, asked, 0))
         if page is None:
             return self.send_error(404)
+        if page.silent is not None:
+            page.silent.wait(30)
         if page.statuses:
             return self.send_error(page.statuses.pop(0))
         start = self._start(page, asked)
@@ -96,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _start(self, page, asked):
-        same = self.headers.get("If-Range", page.etag) == page.etag
+        same = self.headers.get("If-Range", page.etag) == page.etag or not page.obeys
         if not (asked and page.ranges and same):
             return 0
         return int(asked.removeprefix("bytes=").rstrip("-"))
@@ -104,7 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _head(self, page, start, body):
         self.send_response(206 if start else 200)
         self.send_header("Content-Type", page.content_type)
-        self.send_header("Content-Length", str(len(body)))
+        if page.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(body)))
         if page.etag:
             self.send_header("ETag", page.etag)
         if start:
@@ -114,15 +146,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, page, body):
         loopback = self.server.loopback
-        if page.cut_after is not None and page.cuts > 0:
-            page.cuts -= 1
-            self.wfile.write(body[: page.cut_after])
-            self.wfile.flush()
-            loopback.reached.set()
-            if page.hold is not None:
-                page.hold.wait(30)
-            self.close_connection = True
-            return page.cut_after
         with contextlib.suppress(ConnectionError):
-            self.wfile.write(body)
+            if page.cut_after is not None and page.cuts > 0:
+                page.cuts -= 1
+                self._write(page, body[: page.cut_after])
+                self.wfile.flush()
+                loopback.reached.set()
+                if page.hold is not None:
+                    page.hold.wait(30)
+                return page.cut_after
+            self._write(page, body)
+            if page.chunked:
+                self.wfile.write(b"0\r\n\r\n")
         return len(body)
+
+    def _write(self, page, body):
+        if page.chunked:
+            body = b"%x\r\n%b\r\n" % (len(body), body)
+        self.wfile.write(body)

@@ -1,3 +1,4 @@
+import email.utils
 import gzip
 import hashlib
 import json
@@ -14,11 +15,14 @@ import pytest
 
 from loopback import Page, serve
 from rehear import download as module
-from rehear.download import decompress, download
+from rehear.download import download, obtain
 from rehear.errors import DataError
+from rehear.halt import Halt
+from rehear.published import Remote
 
 BODY = gzip.compress(os.urandom(3_000_000), mtime=0)
 DIGEST = hashlib.sha256(BODY).hexdigest()
+MD5 = hashlib.md5(BODY).hexdigest()
 HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"
 
 
@@ -50,12 +54,23 @@ def test_finished_download_is_not_fetched_again(get, server):
     assert len(server.asked) == 1
 
 
-def test_wrong_digest_is_refused_and_the_file_removed(get, server, tmp_path):
-    with pytest.raises(DataError, match=f"SHA-256 {DIGEST}, expected {'0' * 64}"):
-        get(sha256="0" * 64)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"sha256": "0" * 64}, f"SHA-256 {DIGEST}, expected {'0' * 64} as published"),
+        ({"md5": "0" * 32}, f"MD5 {MD5}, expected {'0' * 32} as published"),
+        # One right digest does not outweigh a wrong one.
+        ({"sha256": DIGEST, "md5": "0" * 32}, f"MD5 {MD5}, expected"),
+    ],
+)
+def test_wrong_digest_is_refused_and_the_file_removed(
+    get, server, tmp_path, wrong, said
+):
+    with pytest.raises(DataError, match=said):
+        get(**wrong)
     assert not (tmp_path / "raw").exists()
-    assert not list((tmp_path / "parts").glob("*.done"))
-    assert get(sha256=DIGEST).read_bytes() == BODY
+    assert list((tmp_path / "parts").iterdir()) == []
+    assert get(sha256=DIGEST.upper(), md5=MD5).read_bytes() == BODY
     assert len(server.asked) == 2
 
 
@@ -95,6 +110,39 @@ def test_file_that_changed_between_tries_is_fetched_whole(get, server, monkeypat
     assert get().read_bytes() == page.body
 
 
+def test_changed_file_is_noticed_where_the_server_passes_over_the_question(
+    get, server, monkeypatch
+):
+    monkeypatch.setattr(module, "_TRIES", 1)
+    page = server.pages["/a.tar.gz"]
+    page.cut_after, page.cuts, page.obeys = 500_000, 1, False
+    with pytest.raises(DataError, match="connection lost"):
+        get()
+    monkeypatch.setattr(module, "_TRIES", 3)
+    page.body, page.etag = gzip.compress(os.urandom(3_000_000)), '"v2"'
+    assert get().read_bytes() == page.body
+
+
+def test_part_is_gone_before_the_mark_of_another_version(get, server, monkeypatch):
+    monkeypatch.setattr(module, "_TRIES", 1)
+    page = server.pages["/a.tar.gz"]
+    page.cut_after, page.cuts = 500_000, 1
+    with pytest.raises(DataError, match="connection lost"):
+        get()
+    page.body, page.etag = gzip.compress(b"new"), '"v2"'
+
+    def killed(path, value):
+        write(path, value)
+        raise KeyboardInterrupt
+
+    write = module.atomic.write_json
+    with monkeypatch.context() as patch:
+        patch.setattr(module.atomic, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            get()
+    assert get().read_bytes() == page.body
+
+
 def test_part_without_validator_or_digest_is_not_continued(get, server):
     page = server.pages["/a.tar.gz"]
     page.etag, page.cut_after, page.cuts = "", 500_000, 1
@@ -102,10 +150,11 @@ def test_part_without_validator_or_digest_is_not_continued(get, server):
     assert [asked for _, asked, _ in server.asked] == ["", ""]
 
 
-def test_part_without_validator_is_continued_when_the_digest_is_known(get, server):
+@pytest.mark.parametrize("known", [{"sha256": DIGEST}, {"md5": MD5}])
+def test_part_without_validator_is_continued_when_a_digest_is_known(get, server, known):
     page = server.pages["/a.tar.gz"]
     page.etag, page.cut_after, page.cuts = "", 500_000, 1
-    assert get(sha256=DIGEST).read_bytes() == BODY
+    assert get(**known).read_bytes() == BODY
     assert server.asked[1][1] == "bytes=500000-"
 
 
@@ -132,6 +181,14 @@ def test_html_page_is_not_taken_for_an_archive(get, server, tmp_path, kind):
     assert not list((tmp_path / "parts").glob("*.done"))
 
 
+def test_html_page_is_not_taken_for_a_table(get, server, tmp_path):
+    server.pages["/a.csv"] = Page(b"\n" + HTML, content_type="text/plain")
+    with pytest.raises(DataError, match=r"not a \.csv file \(a web page\)"):
+        get("/a.csv")
+    server.pages["/a.csv"] = Page(b"a,b\n", content_type="text/html")
+    assert get("/a.csv").read_bytes() == b"a,b\n"
+
+
 def test_json_error_is_not_taken_for_an_archive(get, server):
     server.pages["/a.zip"] = Page(b'{"message": "rate limit"}')
     with pytest.raises(DataError, match=r"not a \.zip file .*mess"):
@@ -139,7 +196,7 @@ def test_json_error_is_not_taken_for_an_archive(get, server):
 
 
 def test_missing_file_is_refused_at_once(get, server):
-    with pytest.raises(DataError, match=r"404 Not Found; check the address"):
+    with pytest.raises(DataError, match=r"404 Not Found; check .* dataset\.mirror"):
         get("/b.tar.gz")
     assert len(server.asked) == 1
 
@@ -157,10 +214,71 @@ def test_server_that_stays_busy_is_given_up(get, server):
     assert len(server.asked) == 3
 
 
+def after(seconds):
+    return email.utils.formatdate(time.time() + seconds, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        ("7", 7, 7),
+        ("99999", module.PATIENCE, module.PATIENCE),
+        (after(3600), module.PATIENCE, module.PATIENCE),
+        (after(-3600), 0, 0),
+        ("soon", 0, 0),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_wait_that_a_server_asks_for_is_kept(
+    get, server, monkeypatch, caplog, status, asked, least, most
+):
+    waited = []
+    monkeypatch.setattr(Halt, "wait", lambda self, seconds: waited.append(seconds))
+    page = server.pages["/a.tar.gz"]
+    page.statuses, page.headers = [status], {"Retry-After": asked}
+    caplog.set_level("INFO")
+    assert get().read_bytes() == BODY
+    assert len(waited) == 1
+    assert least <= waited[0] <= most
+    assert ("asks to wait" in caplog.text) == (most > 0)
+
+
+def test_silent_server_is_given_up(get, server, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "TIMEOUT", 0.1)
+    server.pages["/a.tar.gz"].silent = silent = threading.Event()
+    with pytest.raises(DataError, match=r"timed out\); 0 bytes are kept.*run it again"):
+        get()
+    assert len(server.asked) == 3
+    silent.set()
+
+
+def test_server_that_stalls_is_asked_for_the_rest(get, server, monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT", 0.3)
+    page = server.pages["/a.tar.gz"]
+    page.cut_after, page.cuts, page.hold = 1_000_000, 1, threading.Event()
+    assert get(sha256=DIGEST).read_bytes() == BODY
+    assert server.asked[1][1] == "bytes=1000000-"
+    page.hold.set()
+
+
+def test_file_without_length_is_whole_or_refused(get, server):
+    page = server.pages["/a.tar.gz"]
+    page.chunked, page.cut_after, page.cuts = True, 1_000_000, 1
+    assert get().read_bytes() == BODY
+    assert [asked for _, asked, _ in server.asked] == ["", "bytes=1000000-"]
+
+
 def test_unreachable_server_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PAUSES", (0.0,))
     with pytest.raises(DataError, match=r"127\.0\.0\.1:9/a.*refused"):
         download("http://127.0.0.1:9/a", tmp_path / "a", downloads=tmp_path / "p")
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:x/a"])
+def test_what_is_no_address_is_refused_at_once(tmp_path, monkeypatch, url):
+    monkeypatch.setattr(Halt, "wait", lambda *_: pytest.fail("it is tried again"))
+    with pytest.raises(DataError, match=r"cannot be fetched.*(http|address)"):
+        download(url, tmp_path / "a", downloads=tmp_path)
 
 
 @pytest.mark.parametrize("url", ["ftp://a/b", "a/b.zip", "javascript:x"])
@@ -169,11 +287,17 @@ def test_other_addresses_are_refused(tmp_path, url):
         download(url, tmp_path / "a", downloads=tmp_path)
 
 
-def test_file_address_is_a_mirror(tmp_path):
-    (tmp_path / "b.gz").write_bytes(BODY)
-    url = (tmp_path / "b.gz").as_uri()
-    found = download(url, tmp_path / "a.gz", downloads=tmp_path / "p", sha256=DIGEST)
-    assert found.read_bytes() == BODY
+@pytest.mark.parametrize("name", ["b.gz", "Größe 1.gz"])
+def test_file_address_is_a_mirror(tmp_path, name):
+    (tmp_path / name).write_bytes(BODY)
+    for url in ((tmp_path / name).as_uri(), f"file://{tmp_path}/{name}"):
+        found = download(url, tmp_path / "a.gz", downloads=tmp_path / "p")
+        assert found.read_bytes() == BODY
+
+
+def test_address_is_escaped(get, server):
+    server.pages["/a%20%C3%BC%20b.gz?c=1"] = Page(BODY)
+    assert get("/a ü%20b.gz?c=1").read_bytes() == BODY
 
 
 def test_missing_file_address_is_named(tmp_path):
@@ -223,9 +347,53 @@ def test_first_digest_is_recorded_and_enforced(get, server, tmp_path):
         get()
 
 
-def test_contents_verified_otherwise_are_not_recorded(get, tmp_path):
-    get(record=False)
+def test_published_digest_is_not_recorded(get, tmp_path):
+    get(sha256=DIGEST)
     assert not (tmp_path / "parts" / module.CHECKSUMS).exists()
+
+
+def test_first_digest_is_recorded_beside_a_published_md5(get, tmp_path):
+    get(md5=MD5)
+    table = json.loads((tmp_path / "parts" / module.CHECKSUMS).read_text())
+    assert [entry["sha256"] for entry in table.values()] == [DIGEST]
+
+
+@pytest.fixture
+def unstable(server, tmp_path):
+    """Fetch a file that its server packs anew from time to time."""
+
+    def fetch(**known):
+        for done in (tmp_path / "parts").glob("*.done"):
+            done.unlink()
+        url = server.url + "/a.tar.gz"
+        remote = Remote("a.tar.gz", url, stable=False, **known)
+        return obtain(remote, downloads=tmp_path / "parts").read_bytes()
+
+    return fetch
+
+
+def test_file_packed_anew_is_reported_and_recorded(unstable, server, tmp_path, caplog):
+    assert unstable(sha256=DIGEST, md5=MD5, size=len(BODY)) == BODY
+    assert caplog.messages == []
+    assert not (tmp_path / "parts" / module.CHECKSUMS).exists()
+    anew = gzip.compress(gzip.decompress(BODY), compresslevel=1)
+    server.pages["/a.tar.gz"] = Page(anew, etag='"v2"')
+    for _ in range(2):
+        assert unstable(sha256=DIGEST, md5=MD5, size=len(BODY)) == anew
+        # A change is told once.
+        (message,) = caplog.messages
+        assert f"got {len(anew):,} bytes, expected {len(BODY):,}" in message
+        (entry,) = json.loads(
+            (tmp_path / "parts" / module.CHECKSUMS).read_text()
+        ).values()
+        assert entry["sha256"] == hashlib.sha256(anew).hexdigest()
+
+
+def test_unstable_file_is_not_put_together_from_two(unstable, server):
+    page = server.pages["/a.tar.gz"]
+    page.etag, page.cut_after, page.cuts = "", 500_000, 1
+    assert unstable(sha256=DIGEST) == BODY
+    assert [asked for _, asked, _ in server.asked] == ["", ""]
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"a": 1}'])
@@ -239,7 +407,7 @@ def test_damaged_record_is_an_error(get, tmp_path, text):
 SCRIPT = """
 import sys
 from pathlib import Path
-from rehear.download import download
+from rehear.download import download, obtain
 url, folder = sys.argv[1:]
 download(url, Path(folder, "raw/a.tar.gz"), downloads=Path(folder, "parts"))
 """
@@ -248,13 +416,12 @@ download(url, Path(folder, "raw/a.tar.gz"), downloads=Path(folder, "parts"))
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_killed_download_goes_on(get, server, tmp_path, how):
     page = server.pages["/a.tar.gz"]
-    # More than one block, so that a whole one has been written.
     page.cut_after, page.cuts, page.hold = 2_500_000, 1, threading.Event()
     command = [sys.executable, "-c", SCRIPT, server.url + "/a.tar.gz", str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         assert server.reached.wait(30)
         deadline = time.monotonic() + 30
-        while not kept(tmp_path) and time.monotonic() < deadline:
+        while kept(tmp_path) < 1 << 20 and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(how)
         assert process.wait(30) != 0
@@ -268,29 +435,3 @@ def test_killed_download_goes_on(get, server, tmp_path, how):
 
 def kept(tmp_path):
     return sum(path.stat().st_size for path in (tmp_path / "parts").glob("*.part"))
-
-
-def test_decompress_gives_all_members_of_a_gzip_file(tmp_path):
-    packed = tmp_path / "a.gz"
-    plain = [os.urandom(5000), b"x" * 3_000_000, b""]
-    packed.write_bytes(b"".join(map(gzip.compress, plain)) + b"\0" * 512)
-    decompress(packed, tmp_path / "a", limit=4_000_000)
-    assert (tmp_path / "a").read_bytes() == b"".join(plain)
-
-
-def test_compression_bomb_is_refused(tmp_path):
-    packed = tmp_path / "bomb.gz"
-    with gzip.open(packed, "wb") as stream:
-        for _ in range(64):
-            stream.write(bytes(1 << 20))
-    with pytest.raises(DataError, match=r"bomb\.gz: more than 1,000,000 bytes"):
-        decompress(packed, tmp_path / "a", limit=1_000_000)
-    assert [path.name for path in tmp_path.iterdir()] == ["bomb.gz"]
-
-
-@pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b[:-5] + b"xxxxx"])
-def test_damaged_gzip_file_is_refused(tmp_path, damage):
-    (tmp_path / "a.gz").write_bytes(damage(gzip.compress(os.urandom(9000))))
-    with pytest.raises(DataError, match=r"a\.gz: damaged gzip file"):
-        decompress(tmp_path / "a.gz", tmp_path / "a", limit=1 << 20)
-    assert not (tmp_path / "a").exists()

@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import io
 import subprocess
 import tarfile
@@ -7,10 +8,12 @@ from collections import Counter
 import pytest
 
 from loopback import Page, serve
-from rehear.datasets import DATASETS, fsdd
+from rehear.datasets import DATASETS
 from rehear.datasets.fsdd import RELEASES, FreeSpokenDigits, contents_digest
 from rehear.errors import DataError, ParamsError
+from rehear.published import CHECKSUMS, recorded
 
+ARCHIVE = "fsdd-26eb9aa.tar.gz"
 FOLDER = f"free-spoken-digit-dataset-{RELEASES['26eb9aa'].ref}"
 
 
@@ -40,16 +43,16 @@ def files(recordings):
 @pytest.fixture(scope="module")
 def server(files):
     with serve() as loopback:
-        loopback.pages["/fsdd.tar.gz"] = Page(packed(files))
+        loopback.pages[f"/true/{ARCHIVE}"] = Page(packed(files))
         yield loopback
 
 
 @pytest.fixture
 def fetch(server, tmp_path):
-    def run(path="/fsdd.tar.gz", **arguments):
+    def run(path="/true", **arguments):
         raw = tmp_path / "raw"
         raw.mkdir(exist_ok=True)
-        part = FreeSpokenDigits(url=server.url + path, **arguments)
+        part = FreeSpokenDigits(mirror=server.url + path, **arguments)
         return part.fetch(
             raw, task="classification", source=raw, downloads=tmp_path / "parts"
         )
@@ -63,7 +66,8 @@ def test_every_recording_is_a_clip(fetch, tmp_path):
     assert {clip.labels for clip in manifest} == {(str(d),) for d in range(10)}
     assert Counter(clip.group for clip in manifest).most_common()[-1][1] == 500
     assert all(clip.fold == clip.group for clip in manifest)
-    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["fsdd.tar"]
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["fsdd-26eb9aa.tar"]
+    assert all(clip.file.startswith("fsdd-26eb9aa.tar::") for clip in manifest)
 
 
 def test_speaker_protocol_shares_no_voice(fetch):
@@ -87,7 +91,7 @@ def test_official_protocol_is_the_one_of_the_authors(fetch, recordings):
 def test_contents_digest_is_what_sha256sum_prints(fetch, recordings, tmp_path):
     manifest = fetch()
     members = [clip.file.partition("::")[2] for clip in manifest]
-    assert contents_digest(tmp_path / "raw" / "fsdd.tar", members) == (
+    assert contents_digest(tmp_path / "raw" / "fsdd-26eb9aa.tar", members) == (
         RELEASES["26eb9aa"].contents
     )
     command = "LC_ALL=C sha256sum *.wav | sha256sum"
@@ -100,39 +104,53 @@ def test_contents_digest_is_what_sha256sum_prints(fetch, recordings, tmp_path):
 def test_changed_recording_is_refused(fetch, server, files):
     name = f"{FOLDER}/recordings/7_theo_3.wav"
     changed = {**files, name: files[name][:-1] + b"\x55"}
-    server.pages["/changed.tar.gz"] = Page(packed(changed))
+    server.pages[f"/changed/{ARCHIVE}"] = Page(packed(changed))
     with pytest.raises(DataError, match="the recordings have the digest"):
-        fetch("/changed.tar.gz")
+        fetch("/changed")
 
 
 def test_missing_recording_is_refused(fetch, server, files):
     fewer = {k: v for k, v in files.items() if not k.endswith("7_theo_3.wav")}
-    server.pages["/fewer.tar.gz"] = Page(packed(fewer))
+    server.pages[f"/fewer/{ARCHIVE}"] = Page(packed(fewer))
     with pytest.raises(DataError, match="holds 2999 recordings, expected 3000"):
-        fetch("/fewer.tar.gz")
+        fetch("/fewer")
 
 
-def test_archive_of_another_release_is_refused(fetch):
+def test_archive_of_another_release_is_refused(fetch, server):
+    other = server.pages[f"/true/{ARCHIVE}"].body
+    server.pages["/other/fsdd-1.0.9.tar.gz"] = Page(other)
     with pytest.raises(DataError, match=r"expected 11,975,353"):
-        fetch(version="1.0.9")
+        fetch("/other", version="1.0.9")
 
 
 def test_members_that_point_elsewhere_are_harmless(fetch, server, files, tmp_path):
     link = tarfile.TarInfo(f"{FOLDER}/recordings/9_theo_99.wav")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     escape = {f"../{FOLDER}/recordings/1_eve_0.wav": b"x", "/tmp/evil.wav": b"x"}
-    server.pages["/evil.tar.gz"] = Page(packed({**files, **escape}, extra=[link]))
-    manifest = fetch("/evil.tar.gz")
+    server.pages[f"/evil/{ARCHIVE}"] = Page(packed({**files, **escape}, extra=[link]))
+    manifest = fetch("/evil")
     assert len(manifest) == 3000
     assert not any("eve" in clip.file or "_99" in clip.file for clip in manifest)
-    written = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
-    assert [name for name in written if not name.endswith(".done")] == ["fsdd.tar"]
+    written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert {name for name in written if not name.endswith(".done")} == {
+        "fsdd-26eb9aa.tar",
+        CHECKSUMS,
+    }
 
 
-def test_bomb_is_refused(fetch, server, monkeypatch):
-    monkeypatch.setattr(fsdd, "_LIMIT", 1 << 20)
-    with pytest.raises(DataError, match="compression bomb"):
-        fetch()
+def test_archive_packed_anew_is_the_same_data_set(
+    fetch, server, files, tmp_path, caplog
+):
+    first = fetch()
+    anew = gzip.compress(gzip.decompress(packed(files)), compresslevel=2, mtime=0)
+    server.pages[f"/anew/{ARCHIVE}"] = Page(anew)
+    assert fetch("/anew") == first
+    assert "packs it anew" in caplog.text
+    table = recorded(tmp_path / "parts" / CHECKSUMS)
+    assert [entry["sha256"] for entry in table.values()] == [
+        hashlib.sha256(anew).hexdigest()
+    ]
+    assert [*table] == [FreeSpokenDigits().remote.url]
 
 
 def test_unknown_version_and_split_are_named():
