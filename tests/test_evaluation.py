@@ -9,7 +9,7 @@ import soundfile
 
 from fake_runs import fake_predictions
 from rehear import audio
-from rehear.evaluation import calibration, examples, score, spectrogram, worst
+from rehear.evaluation import calibration, examples, score, worst
 from rehear.manifest import Clip, Manifest
 from rehear.metrics import METRICS, choose
 from rehear.predictions import Predictions
@@ -182,25 +182,3 @@ def test_long_recordings_are_cut(tmp_path):
     mp3 = base64.b64decode(entry["audio"].partition(",")[2])
     waveform, rate = soundfile.read(io.BytesIO(mp3))
     assert len(waveform) / rate == pytest.approx(10, abs=0.2)
-
-
-@pytest.mark.parametrize("rate", [8000, 16000, 44100])
-def test_spectrogram_of_a_tone_has_its_peak_at_the_tone(rate):
-    tone = np.sin(2 * np.pi * 1000 * np.arange(rate) / rate).astype(np.float32)
-    image = spectrogram(tone, rate)
-    assert image.dtype == np.uint8
-    assert image.max() == 255
-    top = 2595 * np.log10(1 + rate / 2 / 700)
-    expected = 2595 * np.log10(1 + 1000 / 700) / top * 65 - 1
-    assert abs(image[:, 20:-20].mean(axis=1).argmax() - expected) <= 1
-
-
-@pytest.mark.parametrize("samples", [1, 7, 300, 12345, 500000])
-def test_spectrogram_of_any_length_stays_small(samples):
-    image = spectrogram(np.ones(samples, np.float32), 16000)
-    assert image.shape[0] == 64
-    assert 1 <= image.shape[1] <= 200
-
-
-def test_spectrogram_of_silence_is_finite():
-    assert spectrogram(np.zeros(1000, np.float32), 16000).max() == 255

@@ -102,3 +102,28 @@ def test_resample_to_the_same_rate_is_the_identity():
 def test_resample_refuses_a_rate_of_zero():
     with pytest.raises(ValueError, match="must be positive"):
         resample(np.ones((1, 5), np.float32), 8000, 0)
+
+
+def test_name_is_that_of_torchaudios_method():
+    assert resampling.NAME in torchaudio.transforms.Resample.__doc__
+    assert torchaudio.transforms.Resample(8000, 16000).resampling_method == (
+        resampling.NAME
+    )
+
+
+# Samples 0, 1, 1000 and n/2 - 1 of a chirp that version 1 gives.
+GIVEN = {
+    (44100, 16000): (0.011086, 0.116074, 0.995434, -0.453734),
+    (8000, 16000): (0.000636, 0.09723, 0.995116, -0.454558),
+    (16000, 8000): (0.019666, 0.230497, -0.382517, -0.80956),
+    (44101, 16000): (0.011086, 0.116074, 0.995434, -0.453701),
+}
+
+
+@pytest.mark.parametrize(("rate", "new_rate"), GIVEN)
+def test_other_numbers_need_another_version(rate, new_rate):
+    assert resampling.VERSION == 1
+    t = np.arange(rate) / rate
+    chirp = np.sin(2 * np.pi * (300 + 900 * t) * t).astype(np.float32)[np.newaxis]
+    got = resample(chirp, rate, new_rate)[0, [0, 1, 1000, new_rate // 2 - 1]]
+    np.testing.assert_allclose(got, GIVEN[rate, new_rate], rtol=0, atol=2e-6)

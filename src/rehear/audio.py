@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from rehear import atomic, riff
+from rehear import atomic, ffmpeg, riff
 from rehear.archives import SEPARATOR, Source, locate
 from rehear.errors import AudioError
 from rehear.resampling import resample
@@ -19,10 +19,6 @@ __all__ = ["Facts", "encode_mp3", "facts", "read", "resample", "write"]
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _PCM_STEP = np.float32(1 / 32768)
-# What libsndfile cannot decode, and ffmpeg can.
-_FOREIGN = frozenset(
-    {"m4a", "mp4", "aac", "wma", "webm", "mkv", "mov", "amr", "3gp", "ac3", "ape"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,9 @@ def read(
 
     Everything that libsndfile decodes is read: WAV, FLAC, Ogg Vorbis and Opus,
     MP3, AIFF, AU, CAF … A part is found by seeking, so that its cost hardly
-    depends on the length of the recording.
+    depends on the length of the recording. Other formats (M4A, AAC, WMA, WebM,
+    the sound of films …) are decoded by ffmpeg, where it is installed; then the
+    recording is decoded whole, once for consecutive parts.
 
     Args:
         path: a file, or ``archive.tar::member``, ``archive.zip::member``
@@ -66,8 +64,9 @@ def read(
 
     Raises:
         AudioError: if there is no such file, it is no audio, is damaged or
-            truncated, holds no samples or some that are not finite, or if the
-            part lies outside it; the text names file and reason
+            truncated, holds no samples or some that are not finite, needs an
+            ffmpeg that is not there, or if the part lies outside it; the text
+            names file and reason
     """
     source = locate(path)
     head = _head(source)
@@ -80,7 +79,7 @@ def read(
         return np.ascontiguousarray(pcm, np.float32) / np.float32(
             32768
         ), wav.sample_rate
-    waveform, rate = _decode(source, start, end)
+    waveform, rate = _decode(source, head, start, end)
     if not np.isfinite(waveform).all():
         bad = int(waveform.size - np.isfinite(waveform).sum())
         raise AudioError(
@@ -93,17 +92,19 @@ def read(
 def facts(path: os.PathLike[str] | str) -> Facts:
     """Return rate, channels and length of a recording, from its header.
 
-    MP3 inside a WAV container is decoded, because its header counts padding.
+    MP3 inside a WAV container is decoded, because its header counts padding, and
+    so is what needs ffmpeg.
 
     Raises:
         AudioError: as ``read``; damage in the samples is found by ``read`` only
     """
     source = locate(path)
-    wav = riff.header(source, _head(source))
+    head = _head(source)
+    wav = riff.header(source, head)
     if wav is not None and wav.is_plain:
         _part(source, wav.samples, wav.sample_rate, None, None)
         return Facts(wav.sample_rate, wav.channels, wav.samples)
-    with _opened(source) as stream:
+    with _opened(source, head) as stream:
         samples = stream.frames
         if _counts_padding(stream):
             samples = len(_frames(source, stream, 0, samples))
@@ -201,23 +202,31 @@ def _part(
 
 
 @contextlib.contextmanager
-def _opened(source: Source) -> Iterator[Any]:
+def _opened(source: Source, head: bytes) -> Iterator[Any]:
     import soundfile
 
+    foreign = ffmpeg.kind(head)
+    if foreign:
+        yield ffmpeg.opened(source, foreign)
+        return
     inside = source.data is not None or SEPARATOR in source.name
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(source.stream()) if inside else source.file
+        stream: Any
         try:
             stream = stack.enter_context(soundfile.SoundFile(file))
         except soundfile.LibsndfileError as error:
-            _refuse(source, error)
+            if not ffmpeg.is_for(source.name):
+                _refuse(source, error)
+            ending = source.name.rpartition(".")[2]
+            stream = ffmpeg.opened(source, f".{ending.lower()}")
         yield stream
 
 
 def _decode(
-    source: Source, start: float | None, end: float | None
+    source: Source, head: bytes, start: float | None, end: float | None
 ) -> tuple[np.ndarray, int]:
-    with _opened(source) as stream:
+    with _opened(source, head) as stream:
         rate = stream.samplerate
         first, last = _part(source, stream.frames, rate, start, end)
         # Seeking is exact for lossy formats too, but not in a container that does
@@ -253,19 +262,11 @@ def _frames(source: Source, stream: Any, first: int, last: int) -> np.ndarray:
 
 
 def _refuse(source: Source, error: Exception) -> NoReturn:
-    name = source.name.rpartition(SEPARATOR)[2]
-    ending = name.rpartition(".")[2].lower()
-    if ending in _FOREIGN:
-        target = Path(name).with_suffix(".flac").name
-        raise AudioError(
-            f"{source.name}: libsndfile does not decode .{ending}; convert it with "
-            f"`ffmpeg -i {Path(name).name} {target}`"
-        ) from None
     text = str(error).strip().rstrip(".")
     # The decoder's own words where it has some; "File does not exist" is what
     # it says of an MP3 file without frames.
     words = "no audio" if "does not exist" in text else text.rpartition(": ")[2]
     raise AudioError(
         f"{source.name}: damaged, or not audio that can be decoded ({words}); fetch "
-        "it again, convert it with ffmpeg, or skip it"
+        "it again, or skip it"
     ) from None

@@ -4,16 +4,20 @@
 through the whole path, so that a mistake shows in seconds.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rehear import paths, pipeline, tasks, transforms
+from rehear import audio, inputs, paths, pipeline, tasks, transforms
 from rehear.catalogue import Catalogue, name_of
-from rehear.errors import ParamsError
+from rehear.errors import DataError, ParamsError
+from rehear.manifest import Clip
 from rehear.params import FILE, Params, load
+from rehear.transforms.chain import check_kind
 
 # What the program gives to parts of each kind; see the kinds' own modules.
 GIVEN = {
@@ -99,21 +103,24 @@ def dry_run(study: Path, params: Params) -> list[str]:
     """Send one clip through the whole path.
 
     Args:
-        study: its folder; before the stage ``fetch`` the clip is noise
+        study: its folder; before the stage ``fetch`` the clip is the first of the
+            user's own recordings, or else noise
         params: of the study
 
     Returns:
-        The shape after each part, from waveform to outputs.
+        The shape after each part, from what the clip holds to outputs.
 
     Raises:
         RehearError: if a part refuses what the part before it gives
     """
     from rehear import building
 
-    waveform, task, rate = _one_clip(study, params)
-    specs = params.preprocess.transforms
+    file, x, task = _one_clip(study, params)
+    specs, rate = params.preprocess.transforms, params.preprocess.sample_rate
+    kind = inputs.kind(file)
+    check_kind(specs, kind=kind, file=file)
     chain = transforms.build(transforms.offline(specs), sample_rate=rate)
-    trace = chain.trace(waveform)
+    trace = chain.trace(x, kind)
     path = [f"{name} {_shape(x)}" for name, x in trace]
     features = trace[-1][1]
     for entry in building.build_online(specs, rate):
@@ -167,25 +174,49 @@ def _shape(x: np.ndarray) -> str:
     return f"({', '.join(map(str, x.shape))})"
 
 
-def _one_clip(study: Path, params: Params) -> tuple[np.ndarray, tasks.Task, int]:
-    from rehear import audio, building, manifest, splits
+def _one_clip(study: Path, params: Params) -> tuple[str, np.ndarray, tasks.Task]:
+    """Return the file of a clip, what it holds, and the task."""
+    from rehear import building, manifest, splits
 
-    rate = params.preprocess.sample_rate
     if not (study / paths.MANIFEST).is_file():
-        noise = np.random.Generator(np.random.Philox(0)).standard_normal((1, rate))
-        name = name_of(params.task)
-        stand_in: dict[str, Any] = {"name": name, "labels": ["a", "b"]}
-        if name == "regression":
-            stand_in.update(mean=[0.0, 0.0], std=[1.0, 1.0])
-        return 0.1 * noise.astype(np.float32), tasks.restore(stand_in), rate
+        return *_stand_in(study, params), _stand_in_task(params)
     clips = manifest.read(study / paths.MANIFEST)
     draw = params.fetch.split
     fold = params.folds[0]
     clips = splits.for_fold(clips, fold, dev=draw.dev, seed=draw.seed)
     clip = next(iter(clips))
-    waveform, found = audio.read(study / clip.file, clip.start, clip.end)
-    return (
-        audio.resample(waveform, found, rate),
-        building.task_of(params, clips),
-        rate,
-    )
+    return clip.file, _read(study, clip, params), building.task_of(params, clips)
+
+
+def _stand_in(study: Path, params: Params) -> tuple[str, np.ndarray]:
+    """Return a clip before the stage ``fetch``: one of the user's own, or noise."""
+    from rehear.datasets import DATASETS
+
+    dataset = DATASETS.build(params.dataset)
+    if dataset.needs_source and not getattr(dataset, "published", True):
+        source, name = Path(params.fetch.source), name_of(params.task)
+        with contextlib.suppress(DataError):  # which fetch will tell
+            found = dataset.fetch(
+                study / paths.RAW, task=name, source=study / source, downloads=study
+            )
+            if not len(found):
+                raise DataError("no clips")
+            clip = next(iter(found))
+            clip = replace(clip, file=(source / clip.file).as_posix())
+            return clip.file, _read(study, clip, params)
+    rate = params.preprocess.sample_rate
+    noise = np.random.Generator(np.random.Philox(0)).standard_normal((1, rate))
+    return "", 0.1 * noise.astype(np.float32)
+
+
+def _read(study: Path, clip: Clip, params: Params) -> np.ndarray:
+    x, rate = inputs.read(study / clip.file, clip.start, clip.end)
+    return audio.resample(x, rate, params.preprocess.sample_rate) if rate else x
+
+
+def _stand_in_task(params: Params) -> tasks.Task:
+    name = name_of(params.task)
+    learnt: dict[str, Any] = {"name": name, "labels": ["a", "b"]}
+    if name == "regression":
+        learnt.update(mean=[0.0, 0.0], std=[1.0, 1.0])
+    return tasks.restore(learnt)

@@ -20,6 +20,10 @@ PACKAGES = (
     "safetensors",
     "opensmile",
     "pandas",
+    "audformat",
+    "audb",
+    "imageio-ffmpeg",
+    "pillow",
     "dvc",
 )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rehear import audio
+from rehear import audio, inputs
 from rehear.errors import DataError
 from rehear.manifest import Clip
 from rehear.transforms import Chain
@@ -82,7 +82,7 @@ class Extraction:
         clips: of the manifest
         blocks: as ``plan`` returns them
         root: folder that ``Clip.file`` is relative to
-        sample_rate: that every clip is resampled to, in Hz
+        sample_rate: that sound is resampled to, in Hz
         chain: the transforms
         checkpoints: folder of finished blocks
     """
@@ -127,12 +127,13 @@ class Extraction:
         """Return the features of one clip, float32.
 
         Raises:
-            DataError: if the recording cannot be read, or a transform refuses
+            DataError: if the clip's file cannot be read, or a transform refuses
                 the clip or gives nothing or numbers that are not finite
         """
-        waveform, rate = audio.read(self.root / clip.file, clip.start, clip.end)
-        waveform = audio.resample(waveform, rate, self.sample_rate)
-        features = np.ascontiguousarray(self.chain(waveform), np.float32)
+        x, rate = inputs.read(self.root / clip.file, clip.start, clip.end)
+        if rate:
+            x = audio.resample(x, rate, self.sample_rate)
+        features = np.ascontiguousarray(self.chain(x), np.float32)
         if features.size == 0:
             raise DataError(
                 f"{clip.file}: its features {features.shape} are empty; check "
@@ -140,7 +141,7 @@ class Extraction:
             )
         if not np.isfinite(features).all():
             raise DataError(
-                f"{clip.file}: {_culprit(self.chain, waveform)} gave NaN or infinite "
+                f"{clip.file}: {_culprit(self.chain, x)} gave NaN or infinite "
                 "values; skip the clip, or change preprocess.transforms"
             )
         return features
@@ -189,8 +190,8 @@ def _put(path: Path, data: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _culprit(chain: Chain, waveform: np.ndarray) -> str:
-    for name, array in chain.trace(waveform):
+def _culprit(chain: Chain, x: np.ndarray) -> str:
+    for name, array in chain.trace(x):
         if not np.isfinite(array).all():
             return f"transform '{name}'"
     return "resampling"

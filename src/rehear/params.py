@@ -67,7 +67,7 @@ class Preprocess:
     """From recordings to stored features.
 
     Attributes:
-        sample_rate: every clip is resampled to this rate, in Hz
+        sample_rate: sound is resampled to this rate, in Hz, by torchaudio's sinc
         transforms: applied in this order; one with ``online: true`` runs while
             training instead
         on_error: ``stop`` at clips without usable features, or ``skip`` them

@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+# What features depend on: a change of numbers must change the version.
+NAME, VERSION = "sinc_interp_hann", 1
 ZEROS = 6  # zero crossings of the sinc on either side
 ROLLOFF = 0.99  # cut-off frequency, as a share of the lower Nyquist frequency
 _BLOCK = 64  # input samples in a row of the matrix product

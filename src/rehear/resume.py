@@ -18,7 +18,15 @@ from rehear.manifest import Clip
 from rehear.transforms import Chain
 
 # Modules whose code decides what features are, besides the transforms.
-_CODE = ("archives", "audio", "extraction", "resampling", "riff")
+_CODE = (
+    "archives",
+    "audio",
+    "extraction",
+    "ffmpeg",
+    "inputs",
+    "resampling",
+    "riff",
+)
 _MARK = "owner.lock"
 _ABANDONED = 7 * 24 * 3600  # seconds without a change
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from rehear import audio, blas, manifest, resume
+from rehear import audio, blas, ffmpeg, manifest, resume
 from rehear.errors import DataError, ParamsError
 from rehear.manifest import Clip, Manifest
 from rehear.params import Params, Part, Preprocess
@@ -327,6 +327,28 @@ def test_fingerprint_tells_apart_all_that_features_depend_on(tmp_path):
     keys.append(key(clips=unknown))
     assert len(set(keys)) == len(keys)
     assert key() == keys[0]
+
+
+def test_resampler_and_decoder_are_part_of_the_fingerprint(tmp_path, monkeypatch):
+    study(tmp_path, 3)
+    seen = []
+    make = resume.fingerprint
+
+    def spy(chain, settings, clips, *, root):
+        seen.append(make(chain, settings, clips, root=root))
+        return seen[-1]
+
+    monkeypatch.setattr(resume, "fingerprint", spy)
+    preprocess.run(params(), tmp_path, processes=1)
+    store = Store.open(tmp_path / "data" / "features")
+    assert store.meta["resampler"] == "sinc_interp_hann 1"
+    monkeypatch.setattr(preprocess, "_RESAMPLER", "sinc_interp_hann 2")
+    preprocess.run(params(), tmp_path, processes=1)
+    store = Store.open(tmp_path / "data" / "features")
+    assert store.meta["resampler"] == "sinc_interp_hann 2"
+    monkeypatch.setattr(ffmpeg, "version_for", lambda files: "9.9")
+    preprocess.run(params(), tmp_path, processes=1)
+    assert len(set(seen)) == 3
 
 
 def test_abandoned_states_go_and_busy_ones_stay(tmp_path):

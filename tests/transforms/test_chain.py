@@ -8,7 +8,7 @@ import pytest
 from rehear import transforms
 from rehear.errors import DataError, ParamsError
 from rehear.transforms import TRANSFORMS, Chain
-from rehear.transforms.chain import Step
+from rehear.transforms.chain import FEATURES, WAVEFORM, Step, check_kind
 
 
 def names(specs):
@@ -66,6 +66,50 @@ def test_features_in_place_of_a_waveform_are_refused_by_name():
     mono = Step("mono", TRANSFORMS.build("mono"))
     with pytest.raises(DataError, match=r"'mono' takes a waveform.*got features"):
         Chain([own, mono])(np.ones((1, 5), np.float32))
+
+
+class Pooled:
+    takes = gives = FEATURES
+
+    def __call__(self, x):
+        return x.mean(axis=-1)
+
+
+@pytest.fixture
+def pooled(monkeypatch):
+    monkeypatch.setattr(TRANSFORMS, "_table", dict(TRANSFORMS._table))
+    TRANSFORMS.add("pooled", Pooled)
+
+
+@pytest.mark.parametrize(
+    ("specs", "kind", "message"),
+    [
+        (["log_mel"], FEATURES, "'log_mel' takes a waveform, .* an array.*remove it"),
+        (["standardize", {"name": "fit", "order": -1}], FEATURES, "'fit' takes a wave"),
+        ([{"name": "mono", "online": True}], FEATURES, "'mono' takes a waveform"),
+        (["pooled"], WAVEFORM, "'pooled' takes features, but x.npy holds sound"),
+        ([], FEATURES, ""),
+        ([], WAVEFORM, ""),
+        (["pooled"], FEATURES, ""),
+        (["standardize"], FEATURES, ""),
+        (["standardize", "log_mel"], WAVEFORM, ""),
+    ],
+)
+def test_first_transform_must_be_for_what_clips_hold(pooled, specs, kind, message):
+    if not message:
+        check_kind(specs, kind=kind, file="x.npy")
+        return
+    with pytest.raises(ParamsError, match=rf"preprocess\.transforms: {message}"):
+        check_kind(specs, kind=kind, file="x.npy")
+
+
+def test_trace_begins_with_what_the_clip_holds(pooled):
+    chain = transforms.build(["pooled"], sample_rate=16000)
+    trace = chain.trace(np.ones((64, 5), np.float32), FEATURES)
+    assert [(name, array.shape) for name, array in trace] == [
+        ("features", (64, 5)),
+        ("pooled", (64,)),
+    ]
 
 
 def test_trace_names_every_step():

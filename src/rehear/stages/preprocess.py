@@ -13,10 +13,13 @@ from rehear import (
     atomic,
     blas,
     extraction,
+    ffmpeg,
     forks,
+    inputs,
     manifest,
     packing,
     paths,
+    resampling,
     resume,
     transforms,
     workspace,
@@ -24,8 +27,10 @@ from rehear import (
 from rehear.errors import DataError
 from rehear.extraction import Block, Extraction
 from rehear.params import Params, Preprocess
+from rehear.transforms.chain import check_kind
 
 _NAMED = 10
+_RESAMPLER = f"{resampling.NAME} {resampling.VERSION}"
 logger = logging.getLogger(__name__)
 
 
@@ -44,7 +49,8 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
         The folder of the store.
 
     Raises:
-        ParamsError: if the transforms do not fit together
+        ParamsError: if the transforms do not fit together, or are not for what
+            the clips hold
         DataError: if a clip gives no features and ``preprocess.on_error`` is
             ``stop``, if no clip does, or if the store cannot be written
     """
@@ -56,8 +62,13 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
     clips = manifest.read(study / paths.MANIFEST).clips
     if not clips:
         raise DataError(f"{study / paths.MANIFEST} lists no clips; run `rehear fetch`")
+    for kind, file in {inputs.kind(clip.file): clip.file for clip in clips}.items():
+        check_kind(settings.transforms, kind=kind, file=file)
     # Without online transforms: changing one of those makes no new features.
-    decisive = [rate, [transforms.TRANSFORMS.resolve(spec) for spec in specs]]
+    resolved = [transforms.TRANSFORMS.resolve(spec) for spec in specs]
+    # Before forking, so that the version is noted in the log once.
+    decoder = ffmpeg.version_for(clip.file for clip in clips)
+    decisive = [rate, _RESAMPLER, decoder, resolved]
     key = resume.fingerprint(chain, decisive, clips, root=study)
     with resume.folder(workspace.checkpoint_root(study), key) as checkpoints:
         plan = extraction.plan(clips, sample_rate=rate)
@@ -75,6 +86,7 @@ def _described(settings: Preprocess) -> dict[str, Any]:
     """Return what ``meta.json`` says of the parameters, defaults written out."""
     return {
         "sample_rate": settings.sample_rate,
+        "resampler": _RESAMPLER,
         "transforms": [
             transforms.TRANSFORMS.resolve(spec, given=("sample_rate",))
             for spec in transforms.ordered(settings.transforms)

@@ -10,6 +10,8 @@ from rehear.catalogue import Spec, name_of
 from rehear.errors import DataError, ParamsError
 
 WAVEFORM, FEATURES, ANY = "waveform", "features", "any"
+_TAKES = {WAVEFORM: "a waveform", FEATURES: "features"}
+_HOLDS = {WAVEFORM: "sound", FEATURES: "an array or an image"}
 _Transform = Callable[[np.ndarray], np.ndarray]
 
 
@@ -44,9 +46,11 @@ class Chain:
             x = _applied(step, x)
         return x
 
-    def trace(self, x: np.ndarray) -> list[tuple[str, np.ndarray]]:
-        """Return ``(name, array)`` for the waveform and after each transform."""
-        arrays = [(WAVEFORM, x)]
+    def trace(
+        self, x: np.ndarray, kind: str = WAVEFORM
+    ) -> list[tuple[str, np.ndarray]]:
+        """Return ``(kind, x)``, and ``(name, array)`` after each transform."""
+        arrays = [(kind, x)]
         for step in self.steps:
             arrays.append((step.name, _applied(step, arrays[-1][1])))
         return arrays
@@ -114,6 +118,29 @@ def build(specs: Sequence[Spec], *, sample_rate: int) -> Chain:
             for spec in specs
         ]
     )
+
+
+def check_kind(specs: Sequence[Spec], *, kind: str, file: str) -> None:
+    """Check that what clips hold can go into the first transform.
+
+    Args:
+        specs: all parts of kind transform
+        kind: ``waveform``, or ``features`` for arrays and images
+        file: a clip's, for the message
+
+    Raises:
+        ParamsError: if the first transform takes the other kind
+    """
+    from rehear.transforms import TRANSFORMS
+
+    for spec in ordered(specs)[:1]:
+        takes = getattr(TRANSFORMS.get(name_of(spec)), "takes", ANY)
+        if takes not in (ANY, kind):
+            advice = "remove it" if kind == FEATURES else "put another one before it"
+            raise ParamsError(
+                f"preprocess.transforms: '{name_of(spec)}' takes {_TAKES[takes]}, but "
+                f"{file} holds {_HOLDS[kind]}; {advice}"
+            )
 
 
 def _is_online(spec: Spec) -> bool:
