@@ -76,8 +76,9 @@ KINDS = {
     "train.loss": "losses",
 }
 INTROS = {
-    "datasets": "Name one in `dataset`. [Your own recordings](own_data.md) need "
-    "`csv` or `folder`.",
+    "datasets": "Name one in `dataset`. [Data sets](data_sets.md) has an overview.",
+    "cuts": "How clips are made of [annotated recordings](annotations.md): name one "
+    "in `dataset.cut` of `raven` and `audacity`.",
     "tasks": "Name one in `task`. Labels and the scale of targets are learnt from "
     "the training split.",
     "transforms": "List them in `preprocess.transforms`.",

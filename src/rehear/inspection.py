@@ -13,6 +13,7 @@ def catalogues() -> dict[str, Catalogue]:
     """Return all catalogues by the plural of their kind."""
     from rehear.augmentations import AUGMENTATIONS
     from rehear.datasets import DATASETS
+    from rehear.datasets.cuts import CUTS
     from rehear.losses import LOSSES
     from rehear.metrics import METRICS
     from rehear.models import MODELS
@@ -22,6 +23,7 @@ def catalogues() -> dict[str, Catalogue]:
 
     return {
         "datasets": DATASETS,
+        "cuts": CUTS,
         "tasks": TASKS,
         "transforms": TRANSFORMS,
         "augmentations": AUGMENTATIONS,

@@ -123,9 +123,11 @@ def messages() -> Iterator[str]:
 
 
 def test_errors_in_the_documentation_are_those_of_the_toolkit() -> None:
-    text = (ROOT / "docs" / "own_data.md").read_text("utf-8").partition("can go wrong")
-    shown = re.findall(r"^\| `([^`]+)` \|", text[2], flags=re.M)
-    assert len(shown) > 30
+    shown = []
+    for page in ("own_data.md", "annotations.md"):
+        text = (ROOT / "docs" / page).read_text("utf-8").rpartition("## What can go wr")
+        shown += re.findall(r"^\| `([^`]+)` \|", text[2], flags=re.M)
+    assert len(shown) > 50
     known = list(messages())
     for message in shown:
         fragments = [re.escape(part) for part in message.split("…") if len(part) > 2]
@@ -145,3 +147,9 @@ def test_pictures_are_small(name: str) -> None:
     file = ROOT / "docs" / "images" / name
     assert file.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert file.stat().st_size < 200_000
+
+
+def test_every_data_set_is_in_the_list() -> None:
+    text = (ROOT / "docs" / "data_sets.md").read_text("utf-8")
+    named = set(re.findall(r"^\| `(\w+)` \|", text, flags=re.M))
+    assert named == set(inspection.catalogues()["datasets"].names())

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from rehear import ffmpeg, inputs
+from rehear.datasets.own import TITLE, OwnRecordings, check_source
 from rehear.datasets.table import SPLIT_WORDS
 from rehear.errors import DataError, ParamsError
 from rehear.manifest import Clip, Manifest
@@ -12,17 +14,21 @@ from rehear.manifest import Clip, Manifest
 ENDINGS = frozenset(
     {
         *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc"),
-        *(".au", ".caf", ".w64", ".rf64", ".m4a", ".aac", ".mp4", ".wma", ".amr"),
+        *(".au", ".caf", ".w64", ".rf64"),
     }
+    | ffmpeg.ENDINGS
+    | inputs.ARRAYS
+    | inputs.IMAGES
 )
 
 
-class Folders:
+class Folders(OwnRecordings):
     """Own recordings in ``fetch.source``, in one folder for each class.
 
     ``source/<class>/…/<file>``, or ``source/<split>/<class>/…/<file>`` with the
-    splits train, dev and test (validation, evaluation … as well). Files that
-    are no audio by their ending, and hidden ones, are ignored.
+    splits train, dev and test (validation, evaluation … as well). Recordings,
+    arrays (``.npy``) and images are found by their ending; hidden files are
+    ignored.
 
     Splits: by folder; without such folders, drawn as ``fetch.split`` says.
 
@@ -37,28 +43,18 @@ class Folders:
         url: where it can be found
     """
 
-    title = "own recordings"
-    citation = ""
-    licence = ""
-    url = ""
     tasks = ("classification",)
-    needs_source = True
 
     def __init__(
         self,
         *,
         group: str = "",
-        title: str = "own recordings",
+        title: str = TITLE,
         citation: str = "",
         licence: str = "",
         url: str = "",
     ) -> None:
-        self.title, self.citation, self.licence, self.url = (
-            title,
-            citation,
-            licence,
-            url,
-        )
+        super().__init__(title=title, citation=citation, licence=licence, url=url)
         try:
             self._group = re.compile(group)
         except re.error as error:
@@ -82,11 +78,7 @@ class Folders:
         Raises:
             DataError: if there are no recordings, or one is not in a class folder
         """
-        if not source.is_dir():
-            raise DataError(
-                f"{source} does not exist; put your recordings there, or name their "
-                "folder in fetch.source"
-            )
+        check_source(source)
         files = sorted(_recordings(source))
         if not files:
             raise DataError(

@@ -5,18 +5,16 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehear import archives
-from rehear.download import decompress, download
+from rehear import archives, transfers
 from rehear.errors import DataError, ParamsError, suggest
 from rehear.manifest import Clip, Manifest
+from rehear.transfers import Remote
 
-ARCHIVE = "fsdd.tar"
 PROTOCOLS = ("speaker", "official")
 TEST_SPEAKERS = frozenset({"theo", "lucas"})
 DEV_SPEAKERS = frozenset({"nicolas"})
 _OFFICIAL_TEST = range(5)
 _MEMBER = re.compile(r"[^/]+/recordings/(([0-9])_([a-z]+)_([0-9]+))\.wav")
-_LIMIT = 256 << 20  # bytes; ten times what the archive holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,8 @@ class FreeSpokenDigits:
     Args:
         version: ``26eb9aa`` or ``1.0.9``
         split: ``speaker`` or ``official``
-        url: another address of the same archive, a mirror or ``file:///…``
+        mirror: another place that has the archive as ``fsdd-26eb9aa.tar.gz`` or
+            ``fsdd-1.0.9.tar.gz``, a URL or ``file:///…``
 
     Raises:
         ParamsError: if there is no such version or split
@@ -94,9 +93,12 @@ class FreeSpokenDigits:
     url = "https://github.com/Jakobovski/free-spoken-digit-dataset"
     tasks = ("classification",)
     needs_source = False
+    published = True
+    size = "3,000 recordings, 21 MB"
+    folds = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 
     def __init__(
-        self, *, version: str = "26eb9aa", split: str = "speaker", url: str = ""
+        self, *, version: str = "26eb9aa", split: str = "speaker", mirror: str = ""
     ) -> None:
         for name, value, known in (
             ("version", version, tuple(RELEASES)),
@@ -109,13 +111,20 @@ class FreeSpokenDigits:
                 )
         self.release = RELEASES[version]
         self.split = split
-        self.mirror = url
+        self.mirror = mirror
+        self.remote = Remote(
+            name=f"fsdd-{version}.tar.gz",
+            url=f"{self.url}/archive/{self.release.ref}.tar.gz",
+            size=self.release.size,
+            sha256=self.release.sha256,
+            stable=self.release.sha256 is not None,
+        )
 
     def fetch(self, raw: Path, *, task: str, source: Path, downloads: Path) -> Manifest:
         """Download the archive and list its recordings, which stay in it.
 
         Args:
-            raw: existing folder, in which ``fsdd.tar`` is written
+            raw: existing folder, in which the archive is put
             task: ``classification``
             source: not used
             downloads: keeps the download between tries
@@ -124,44 +133,36 @@ class FreeSpokenDigits:
             DataError: if the download fails, or the archive holds other
                 recordings than were published
         """
-        address = self.mirror or f"{self.url}/archive/{self.release.ref}.tar.gz"
-        packed = download(
-            address,
-            raw / (ARCHIVE + ".gz"),
-            downloads=downloads,
-            size=self.release.size,
-            sha256=self.release.sha256,
-            record=False,
-        )
-        decompress(packed, raw / ARCHIVE, limit=_LIMIT)
-        packed.unlink()
-        names = [n for n in archives.members(raw / ARCHIVE) if _MEMBER.fullmatch(n)]
-        self._verify(raw / ARCHIVE, names, address)
-        return Manifest(tuple(self._clip(name) for name in sorted(names)))
+        (archive,) = transfers.fetch(
+            [self.remote], raw, downloads=downloads, mirror=self.mirror
+        ).values()
+        names = [name for name in archives.members(archive) if _MEMBER.fullmatch(name)]
+        self._verify(archive, names)
+        return Manifest(tuple(self._clip(archive, name) for name in sorted(names)))
 
-    def _verify(self, archive: Path, names: list[str], address: str) -> None:
+    def _verify(self, archive: Path, names: list[str]) -> None:
         if len(names) != self.release.recordings:
             raise DataError(
-                f"{address}: holds {len(names)} recordings, expected "
-                f"{self.release.recordings}; check dataset.url and dataset.version"
+                f"{self.remote.name}: holds {len(names)} recordings, expected "
+                f"{self.release.recordings}; check dataset.mirror and dataset.version"
             )
         if self.release.contents is None:
             return
         found = contents_digest(archive, names)
         if found != self.release.contents:
             raise DataError(
-                f"{address}: the recordings have the digest {found}, expected "
-                f"{self.release.contents}; check dataset.url and dataset.version, or "
-                "report that the data set has changed"
+                f"{self.remote.name}: the recordings have the digest {found}, expected "
+                f"{self.release.contents}; check dataset.mirror and dataset.version, "
+                "or report that the data set has changed"
             )
 
-    def _clip(self, member: str) -> Clip:
+    def _clip(self, archive: Path, member: str) -> Clip:
         match = _MEMBER.fullmatch(member)
         assert match is not None
         name, digit, speaker, index = match.groups()
         return Clip(
             clip=name,
-            file=f"{ARCHIVE}{archives.SEPARATOR}{member}",
+            file=f"{archive.name}{archives.SEPARATOR}{member}",
             labels=(digit,),
             split=self._split(speaker, int(index)),
             fold=speaker,

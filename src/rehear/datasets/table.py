@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
-from rehear.datasets import rows
+from rehear.datasets import own, rows
+from rehear.datasets.own import TITLE, OwnRecordings
 from rehear.datasets.rows import Row
 from rehear.errors import DataError, ParamsError, suggest
 from rehear.manifest import LABEL_SEPARATOR, Clip, Manifest
@@ -41,7 +42,7 @@ def split_of(word: str) -> str:
     return SPLIT_WORDS[word.strip().lower()]
 
 
-class Table:
+class Table(OwnRecordings):
     """Own recordings in ``fetch.source``, described by a CSV file in there.
 
     The table has a row for each clip, and the columns ``path`` and ``label``;
@@ -60,19 +61,14 @@ class Table:
             ``{path: filename, group: speaker}``
         targets: columns with the numbers to predict, for regression
         attributes: columns with what else is known (device, city, gender), for
-            scores on each of their values
+            the card of the data set
         title: of the data set, for reports
         citation: how to cite it
         licence: under which others may use it
         url: where it can be found
     """
 
-    title = "own recordings"
-    citation = ""
-    licence = ""
-    url = ""
     tasks = ("classification", "tagging", "regression")
-    needs_source = True
 
     def __init__(
         self,
@@ -81,22 +77,15 @@ class Table:
         columns: Mapping[str, str] | None = None,
         targets: Sequence[str] = (),
         attributes: Sequence[str] = (),
-        title: str = "own recordings",
+        title: str = TITLE,
         citation: str = "",
         licence: str = "",
         url: str = "",
     ) -> None:
+        super().__init__(title=title, citation=citation, licence=licence, url=url)
         self.file = file
-        self.targets = (targets,) if isinstance(targets, str) else tuple(targets)
-        self.attributes = (
-            (attributes,) if isinstance(attributes, str) else tuple(attributes)
-        )
-        self.title, self.citation, self.licence, self.url = (
-            title,
-            citation,
-            licence,
-            url,
-        )
+        self.targets = own.names(targets)
+        self.attributes = own.names(attributes)
         columns = dict(columns or {})
         for name in columns:
             if name not in COLUMNS:
@@ -119,26 +108,62 @@ class Table:
         Raises:
             DataError: at the first row that is not usable, by its number
         """
+        path = source / self.file
+        _check_exists(path)
+        folder = PurePosixPath(self.file).parent.as_posix()
+        clips = self.clips(
+            path,
+            rows.read(path),
+            task=task,
+            source=source,
+            folder="" if folder == "." else f"{folder}/",
+        )
+        return self.manifest(clips, task=task)
+
+    def clips(
+        self,
+        path: Path,
+        table: tuple[Sequence[str], Iterable[Row]],
+        *,
+        task: str,
+        source: Path,
+        folder: str = "",
+    ) -> list[Clip]:
+        """Return the clips of a table that was read.
+
+        Args:
+            path: of the table, for messages
+            table: the names of its columns, and its rows
+            task: ``classification``, ``tagging`` or ``regression``
+            source: folder that holds the recordings
+            folder: what precedes the paths in the table, below ``source``, as
+                ``meta/`` or ``recordings.zip::``
+
+        Raises:
+            DataError: at the first row that is not usable, by its number
+        """
         if task == "regression" and not self.targets:
             raise ParamsError(
                 "regression needs the columns with the numbers to predict; set "
                 "dataset.targets, for example [arousal, valence]"
             )
-        path = source / self.file
-        _check_exists(path)
-        header, listed = rows.read(path)
+        header, listed = table
         self._check_header(path, header, task)
         clips: dict[str, Clip] = {}
         for row in listed:
-            clip = self._clip(row, task, source=source)
+            clip = self._clip(row, task, source=source, folder=folder)
             if clip.clip in clips:
                 row.fail(f"'{clip.clip}' is a duplicate of an earlier row; remove one")
             clips[clip.clip] = clip
         if not clips:
             raise DataError(f"{path}: no rows below the header; add one for each clip")
         _check_split(path, clips.values())
+        return list(clips.values())
+
+    def manifest(self, clips: Iterable[Clip], *, task: str) -> Manifest:
+        """Return the manifest of clips, with the names of their numbers."""
         targets = self.targets if task == "regression" else ()
-        return Manifest(tuple(clips.values()), targets, self.attributes)
+        return Manifest(tuple(clips), targets, self.attributes)
 
     def _check_header(self, path: Path, header: Sequence[str], task: str) -> None:
         needed = ["path"] if task == "regression" else ["path", "label"]
@@ -155,11 +180,11 @@ class Table:
                         f"{suggest(name, header)} Columns: {', '.join(header)}"
                     )
 
-    def _clip(self, row: Row, task: str, *, source: Path) -> Clip:
+    def _clip(self, row: Row, task: str, *, source: Path, folder: str) -> Clip:
         def cell(name: str) -> str:
             return row.cells.get(self.columns[name], "")
 
-        file = _file(row, cell("path"), self.file, source)
+        file = _file(row, cell("path"), folder, source)
         start, end = (
             row.number(self.columns[name]) if cell(name) else None
             for name in ("start", "end")
@@ -205,7 +230,7 @@ def _no_column(path: Path, header: Sequence[str], name: str, column: str) -> NoR
     )
 
 
-def _file(row: Row, path: str, table: str, source: Path) -> str:
+def _file(row: Row, path: str, folder: str, source: Path) -> str:
     if not path:
         row.fail("empty path; expected the recording's file")
     pure = PurePosixPath(path.replace("\\", "/"))
@@ -214,7 +239,7 @@ def _file(row: Row, path: str, table: str, source: Path) -> str:
             f"'{path}' lies outside of the folder of the data; expected a path "
             "relative to the table, so that the study can move"
         )
-    file = (PurePosixPath(table).parent / pure).as_posix()
+    file = folder + pure.as_posix()
     on_disk = source / file.partition(_ARCHIVE)[0]
     if not on_disk.is_file() and not (source / file).is_file():
         near = sorted(p.name for p in on_disk.parent.glob("*"))
