@@ -2,7 +2,7 @@
 
 ``recordings.tar::dogs/7.wav`` is the member ``dogs/7.wav`` of ``recordings.tar``.
 Archives stay packed: a data set of 100,000 clips is one file on disk, and a
-member is read by its offset.
+member is read by its offset. Nothing is ever written, and no link is followed.
 """
 
 import io
@@ -10,14 +10,14 @@ import os
 import stat
 import zlib
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NoReturn
 
+from rehear import contents
+from rehear.contents import Extent
 from rehear.errors import AudioError, suggest
 
 SEPARATOR = "::"
-_ZIP_STORED, _ZIP_DEFLATED = 0, 8
-_Extent = tuple[int, int, bool]  # offset, size, deflated?
-_indices: dict[tuple[str, int, int], dict[str, _Extent]] = {}
+_indices: dict[tuple[str, int, int], dict[str, Extent]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Source:
         offset: first byte in the file
         size: number of bytes
         data: the bytes themselves, when they had to be decompressed
+        crc: CRC-32 of all bytes, where the archive tells it
     """
 
     name: str
@@ -37,9 +38,15 @@ class Source:
     offset: int
     size: int
     data: bytes | None = None
+    crc: int | None = None
 
     def read(self, start: int, count: int) -> bytes:
-        """Return up to ``count`` bytes from ``start``; fewer at the end."""
+        """Return up to ``count`` bytes from ``start``; fewer at the end.
+
+        Raises:
+            AudioError: if all bytes are read, and they are not those that were
+                packed
+        """
         count = max(0, min(count, self.size - start))
         if self.data is not None:
             return self.data[start : start + count]
@@ -49,9 +56,12 @@ class Source:
         try:
             if self.offset + start:
                 os.lseek(descriptor, self.offset + start, os.SEEK_SET)
-            return _exactly(descriptor, count)
+            data = _exactly(descriptor, count)
         finally:
             os.close(descriptor)
+        if self.crc is not None and count == self.size:
+            _check(self.name, data, self.crc)
+        return data
 
     def stream(self) -> IO[bytes]:
         """Return a seekable binary stream of these bytes only."""
@@ -114,6 +124,10 @@ def locate(path: os.PathLike[str] | str) -> Source:
 def members(archive: os.PathLike[str] | str) -> list[str]:
     """Return the names of the regular files in an archive, in its order.
 
+    Links, devices and names that point outside (``/a``, ``../a``, ``C:a``, and
+    any with a backslash or a control character) are left out. Of several entries
+    with one name, the last counts, as when they are unpacked.
+
     Raises:
         AudioError: if it is missing, damaged, or of a kind that cannot be read
             by offset
@@ -147,92 +161,53 @@ def _member(name: str, archive: str, member: str) -> Source:
             f"{name}: {archive} has no member '{member}' among its {len(index)} files."
             f"{suggest(member, index)} Correct the manifest or fetch again"
         )
-    offset, size, deflated = extent
-    if not archive.endswith(".zip"):
-        return Source(name, archive, offset, size)
-    return (
-        _unzipped(name, archive, extent) if deflated else _stored(name, archive, extent)
-    )
+    if extent.fault:
+        raise AudioError(f"{name}: {extent.fault}")
+    offset = _zip_data(name, archive, extent) if extent.zipped else extent.offset
+    stored = Source(name, archive, offset, extent.packed, crc=extent.crc)
+    return _inflated(stored, extent) if extent.deflated else stored
 
 
-def _index(archive: str) -> dict[str, _Extent]:
+def _index(archive: str) -> dict[str, Extent]:
     facts = _stat(archive)
     key = (archive, facts.st_mtime_ns, facts.st_size)
     if key not in _indices:
-        _indices[key] = _read_index(archive)
+        _indices[key] = contents.read(archive)
     return _indices[key]
 
 
-def _read_index(archive: str) -> dict[str, _Extent]:
-    import tarfile
-    import zipfile
-
-    try:
-        if archive.endswith(".zip"):
-            return _zip_index(archive)
-        if archive.endswith(".tar"):
-            with tarfile.open(archive, "r:") as tar:
-                return {
-                    entry.name: (entry.offset_data, entry.size, False)
-                    for entry in tar
-                    if entry.isreg()
-                }
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise AudioError(
-            f"{archive}: the archive is damaged ({error}); fetch it again"
-        ) from None
-    raise AudioError(
-        f"{archive}: members can be read from .tar and .zip only; decompress it "
-        "first (gunzip, xz -d …)"
-    )
-
-
-def _zip_index(archive: str) -> dict[str, _Extent]:
-    import zipfile
-
-    with zipfile.ZipFile(archive) as stream:
-        entries = [entry for entry in stream.infolist() if not entry.is_dir()]
-    for entry in entries:
-        if entry.compress_type not in (_ZIP_STORED, _ZIP_DEFLATED):
-            raise AudioError(
-                f"{archive}: '{entry.filename}' is compressed in a way other than "
-                "deflate; pack the archive again with `zip`"
-            )
-        if entry.flag_bits & 1:
-            raise AudioError(f"{archive}: '{entry.filename}' is encrypted; unpack it")
-    return {
-        entry.filename: (
-            entry.header_offset,
-            entry.compress_size,
-            entry.compress_type == _ZIP_DEFLATED,
-        )
-        for entry in entries
-    }
-
-
-def _stored(name: str, archive: str, extent: _Extent) -> Source:
-    return Source(name, archive, _zip_data(archive, extent[0]), extent[1])
-
-
-def _unzipped(name: str, archive: str, extent: _Extent) -> Source:
-    packed = Source(name, archive, _zip_data(archive, extent[0]), extent[1])
-    try:
-        data = zlib.decompress(packed.read(0, packed.size), wbits=-zlib.MAX_WBITS)
-    except zlib.error as error:
-        raise AudioError(
-            f"{name}: the archive is damaged ({error}); fetch it again"
-        ) from None
-    return Source(name, archive, 0, len(data), data)
-
-
-def _zip_data(archive: str, header: int) -> int:
+def _zip_data(name: str, archive: str, extent: Extent) -> int:
     # The local header repeats the name, and its extra field may have another
     # length than the one in the central directory.
-    local = Source(archive, archive, header, 30).read(0, 30)
-    if local[:4] != b"PK\x03\x04":
-        raise AudioError(f"{archive}: the archive is damaged; fetch it again")
-    name, extra = int.from_bytes(local[26:28], "little"), local[28:30]
-    return header + 30 + name + int.from_bytes(extra, "little")
+    local = Source(archive, archive, extent.offset, 30).read(0, 30)
+    if local[:4] != b"PK\x03\x04" or len(local) < 30:
+        _damaged(name, "an entry does not begin where the directory says")
+    lengths = (int.from_bytes(local[at : at + 2], "little") for at in (26, 28))
+    return extent.offset + 30 + sum(lengths)
+
+
+def _inflated(packed: Source, extent: Extent) -> Source:
+    """Inflate a member, but never to more than its entry announces."""
+    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    source = Source(packed.name, packed.file, packed.offset, packed.size)
+    try:
+        data = inflater.decompress(source.read(0, packed.size), extent.size + 1)
+    except zlib.error as error:
+        _damaged(packed.name, str(error))
+    if len(data) != extent.size:
+        found = "more" if len(data) > extent.size else f"{len(data):,} bytes"
+        _damaged(packed.name, f"{found} came out of it, expected {extent.size:,} bytes")
+    _check(packed.name, data, extent.crc)
+    return Source(packed.name, packed.file, 0, len(data), data)
+
+
+def _check(name: str, data: bytes, crc: int | None) -> None:
+    if crc is not None and zlib.crc32(data) != crc:
+        _damaged(name, "its bytes do not have the CRC-32 that was recorded")
+
+
+def _damaged(name: str, reason: str) -> NoReturn:
+    raise AudioError(f"{name}: the archive is damaged ({reason}); fetch it again")
 
 
 def _exactly(descriptor: int, count: int) -> bytes:

@@ -2,60 +2,43 @@
 
 A file grows under a temporary name in a folder that outlives the attempt, goes
 on where it stopped, and takes its final name only when its size, its digest and
-its kind are right. Digests of files that nobody published one for are recorded
-in ``checksums.json`` at the first download and enforced from then on.
+its kind are right.
 """
 
-import errno
+import email.utils
 import hashlib
 import http.client
 import json
+import logging
 import os
-import shutil
 import ssl
 import time
 import urllib.error
 import urllib.request
-import zlib
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from rehear import atomic
+from rehear import atomic, kinds, published
+from rehear.disk import place, require_space, size_of, writing
 from rehear.errors import DataError
+from rehear.halt import Halt
+from rehear.published import CHECKSUMS, Known, Remote, recorded
 
-CHECKSUMS = "checksums.json"
+__all__ = ["CHECKSUMS", "download", "obtain", "recorded"]
+
 PAUSES = (1.0, 3.0, 9.0)  # seconds between tries that bring no new byte
+PATIENCE = 120.0  # most seconds that are waited when a server asks to
 TIMEOUT = 60.0  # seconds without a byte after which a connection is given up
 _TRIES = 50  # in all, for servers that always cut at the same place
 _CHUNK = 1 << 20
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_SAFE = "%/:?#[]@!$&'()*+,;=~"  # what an address may hold unescaped
 _OUT_OF_RANGE = 416
 _PARTIAL = 206
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM})
-_MAGIC = {  # ending: (offset, possible first bytes)
-    ".gz": (0, (b"\x1f\x8b",)),
-    ".tgz": (0, (b"\x1f\x8b",)),
-    ".zip": (0, (b"PK\x03\x04", b"PK\x05\x06")),
-    ".tar": (257, (b"ustar",)),
-    ".bz2": (0, (b"BZh",)),
-    ".xz": (0, (b"\xfd7zXZ\x00",)),
-    ".wav": (0, (b"RIFF", b"RIFX", b"RF64")),
-    ".flac": (0, (b"fLaC",)),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Expected:
-    """What is known of a file before it is fetched; ``None`` if unknown."""
-
-    size: int | None
-    sha256: str | None
-
-
-class _Interrupted(Exception):  # noqa: N818 - not an error until it is too much
-    """A connection ended early, or a server asks to come again."""
+logger = logging.getLogger(__name__)
 
 
 def download(
@@ -64,8 +47,8 @@ def download(
     *,
     downloads: Path,
     size: int | None = None,
+    md5: str | None = None,
     sha256: str | None = None,
-    record: bool = True,
 ) -> Path:
     """Fetch ``url`` and verify it.
 
@@ -78,10 +61,9 @@ def download(
         target: final path; its ending says which kind of file is expected
         downloads: folder for partial files and ``checksums.json``
         size: published size in bytes
-        sha256: published digest
-        record: without a published digest, record the one of the first download
-            in ``checksums.json`` and enforce it later; set it to false only
-            where the contents are verified in another way
+        md5: published digest
+        sha256: published digest; without one, that of the first download is
+            recorded in ``checksums.json`` and enforced later
 
     Returns:
         ``target``
@@ -90,276 +72,282 @@ def download(
         DataError: if the file cannot be fetched, the disk is full, or what comes
             is not what was expected; a bad file is removed
     """
-    if urlsplit(url).scheme not in ("http", "https", "file"):
-        raise DataError(f"{url}: cannot be fetched; expected http, https or file")
-    known = recorded(downloads / CHECKSUMS) if record else {}
-    entry = known.get(url, {})
-    expected = _Expected(size or entry.get("size"), sha256 or entry.get("sha256"))
-    key = hashlib.sha256(url.encode()).hexdigest()[:20]
-    downloads.mkdir(parents=True, exist_ok=True)
-    done = downloads / f"{key}.done"
-    if not done.exists():
-        part = downloads / f"{key}.part"
-        _receive(url, part, expected=expected, name=target.name)
-        part.with_suffix(".json").unlink(missing_ok=True)
-        part.replace(done)
-    found = _verify(url, done, expected=expected, name=target.name)
-    if record and sha256 is None:
-        known[url] = {"size": found.size, "sha256": found.sha256}
-        atomic.write_json(downloads / CHECKSUMS, dict(sorted(known.items())))
-    _place(done, target)
+    remote = Remote(target.name, url, size, md5, sha256)
+    place(obtain(remote, downloads=downloads), target)
     return target
 
 
-def recorded(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the sizes and digests of earlier downloads, by address.
-
-    Raises:
-        DataError: if the file is not what ``download`` writes
-    """
-    if not path.exists():
-        return {}
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        return {str(url): dict(entry) for url, entry in table.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise DataError(
-            f"{path}: cannot be read ({error}); restore it with git, or remove it to "
-            "record new checksums"
-        ) from None
-
-
-def decompress(archive: Path, target: Path, *, limit: int) -> None:
-    """Decompress a gzip file.
+def obtain(
+    remote: Remote,
+    *,
+    downloads: Path,
+    address: str = "",
+    halt: Halt | None = None,
+    slot: int = 0,
+) -> Path:
+    """Fetch and verify a published file; return its path in ``downloads``.
 
     Args:
-        archive: gzip file, of one or several members
-        target: written under a temporary name first
-        limit: most bytes that may come out, against compression bombs
+        remote: the file
+        downloads: folder for partial files and ``checksums.json``
+        address: another place of the same file
+        halt: ends the download from another thread
+        slot: line of the progress bar
 
     Raises:
-        DataError: if the file is damaged, or more than ``limit`` comes out
+        DataError: as ``download`` does
+        Halted: if ``halt`` was set
     """
-    written = 0
-    with archive.open("rb") as source, atomic.file(target) as out:
-        try:
-            for block in _inflated(source):
-                written += len(block)
-                if written > limit:
-                    raise DataError(
-                        f"{archive.name}: more than {limit:,} bytes come out of "
-                        f"{archive.stat().st_size:,}; refused as a compression bomb"
-                    )
-                out.write(block)
-        except (zlib.error, EOFError) as error:
-            raise DataError(
-                f"{archive.name}: damaged gzip file ({error}); fetch it again"
-            ) from None
-        except OSError as error:
-            _disk(error, target.parent)
-            raise
+    address = address or remote.url
+    table = downloads / CHECKSUMS
+    known = published.known(remote, table)
+    done, part = stored(address, downloads)
+    with writing(downloads):
+        downloads.mkdir(parents=True, exist_ok=True)
+        if not done.exists():
+            _Transfer(address, remote.name, part, known, halt or Halt(), slot).receive()
+            part.with_suffix(".json").unlink(missing_ok=True)
+            with part.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            part.replace(done)
+        _check_kind(done, address, remote.name)
+        found = published.verify(done, known, url=address)
+        if remote.sha256 is None or remote.sha256.lower() != found.sha256:
+            published.record(table, remote.url, found)
+    return done
 
 
-def _inflated(source: Any) -> Any:
-    """Yield blocks of bounded size; the gzip module does not bound its output."""
-    inflater, data = zlib.decompressobj(wbits=31), source.read(_CHUNK)
-    while data:
-        yield inflater.decompress(data, _CHUNK)
-        data = inflater.unconsumed_tail or inflater.unused_data
-        if inflater.eof:
-            data = data or source.read(_CHUNK)
-            # Zeros after the last member are padding.
-            if not data.strip(b"\0"):
-                return
-            inflater = zlib.decompressobj(wbits=31)
-        else:
-            data = data or source.read(_CHUNK)
-    raise EOFError("it ends early")
+def stored(address: str, downloads: Path) -> tuple[Path, Path]:
+    """Return where a file is when it is complete, and where until then."""
+    key = hashlib.sha256(address.encode()).hexdigest()[:20]
+    return downloads / f"{key}.done", downloads / f"{key}.part"
 
 
-def _receive(url: str, part: Path, *, expected: _Expected, name: str) -> None:
-    """Bring ``part`` to its full length, in as many tries as are worth it."""
-    failures = 0
-    for _ in range(_TRIES):
-        before = _size(part)
-        try:
-            return _continue(url, part, expected=expected, name=name)
-        except _Interrupted as error:
-            reason = str(error)
-        failures = 0 if _size(part) > before else failures + 1
-        if failures > len(PAUSES):
-            break
-        if failures:
-            time.sleep(PAUSES[failures - 1])
-    raise DataError(
-        f"{url}: cannot be fetched ({reason}); {_size(part):,} bytes are kept: check "
-        "the network and run it again to go on"
-    )
+def request(address: str, **options: Any) -> urllib.request.Request:
+    """Return a request for the bytes as they are stored.
 
+    Args:
+        address: characters that an address cannot have are escaped
+        options: of ``urllib.request.Request``
 
-def _continue(url: str, part: Path, *, expected: _Expected, name: str) -> None:
-    have = _size(part)
-    request = _request(url, part, expected)
+    Raises:
+        DataError: if it is no address of a kind that can be fetched
+    """
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-            _save(response, part, url=url, expected=expected, name=name)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == _OUT_OF_RANGE and have:
-            if error.headers.get("Content-Range") == f"bytes */{have}":
-                return  # it was complete already
-            # The part is longer than the file, which must have changed.
-            part.unlink(missing_ok=True)
-            raise _Interrupted("the file has changed") from None
-        if error.code in _TEMPORARY:
-            raise _Interrupted(f"{error.code} {error.reason}") from None
+        scheme = urlsplit(address).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in ("http", "https", "file"):
         raise DataError(
-            f"{url}: the server answers {error.code} {error.reason}; check the "
-            "address, or name another one in dataset.url"
+            f"{address}: cannot be fetched; expected http, https or file, as in "
+            "file:///mnt/archives"
+        )
+    headers = {"User-Agent": "rehear", "Accept-Encoding": "identity"}
+    return urllib.request.Request(quote(address, _SAFE), headers=headers, **options)
+
+
+class _Interrupted(Exception):  # noqa: N818 - not an error until it is too much
+    """A connection ended early, or a server asks to come again in a while."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+@dataclass
+class _Transfer:
+    """One file on its way.
+
+    Attributes:
+        address: where it is
+        name: of the file, for messages
+        part: where it grows
+        known: what it has to be
+        halt: ends it
+        slot: line of the progress bar
+    """
+
+    address: str
+    name: str
+    part: Path
+    known: Known
+    halt: Halt
+    slot: int
+
+    def receive(self) -> None:
+        """Bring the part to its full length, in as many tries as are worth it."""
+        failures = 0
+        for _ in range(_TRIES):
+            before = size_of(self.part)
+            try:
+                return self._try()
+            except _Interrupted as error:
+                reason, wait = str(error), min(error.wait, PATIENCE)
+            failures = 0 if size_of(self.part) > before else failures + 1
+            if failures > len(PAUSES):
+                break
+            if wait:
+                text = "fetch: %s: %s; it asks to wait %.0f s"
+                say(text, self.name, reason, wait)
+            self.halt.wait(max(wait, PAUSES[failures - 1] if failures else 0.0))
+        raise DataError(
+            f"{self.address}: cannot be fetched ({reason}); {size_of(self.part):,} "
+            "bytes are kept: check the network and run it again to go on"
+        )
+
+    def _try(self) -> None:
+        have = size_of(self.part)
+        wanted = self._request(have)
+        try:
+            with (
+                urllib.request.urlopen(wanted, timeout=TIMEOUT) as response,
+                self.halt.watching(response),
+                writing(self.part.parent),
+            ):
+                self._save(response, have)
+        except urllib.error.HTTPError as error:
+            error.close()
+            self.halt.check()
+            if error.code == _OUT_OF_RANGE and have:
+                if error.headers.get("Content-Range") == f"bytes */{have}":
+                    return  # it was complete already
+                self._start_again()
+            self._refused(error)
+        except (OSError, http.client.HTTPException) as error:
+            self.halt.check()
+            self._failed(error)
+
+    def _refused(self, error: urllib.error.HTTPError) -> NoReturn:
+        if error.code in _TEMPORARY:
+            wait = _asked_to_wait(error.headers)
+            raise _Interrupted(f"{error.code} {error.reason}", wait) from None
+        raise DataError(
+            f"{self.address}: the server answers {error.code} {error.reason}; check "
+            "the address, or name another place in dataset.mirror"
         ) from None
-    except (OSError, http.client.HTTPException) as error:
-        _disk(error, part.parent)
+
+    def _failed(self, error: Exception) -> NoReturn:
         reason = getattr(error, "reason", None) or error
-        if isinstance(reason, ssl.SSLCertVerificationError | FileNotFoundError):
-            raise DataError(f"{url}: cannot be fetched ({reason})") from None
+        if isinstance(
+            reason, ssl.SSLCertVerificationError | http.client.InvalidURL
+        ) or self.address.startswith("file:"):
+            raise DataError(
+                f"{self.address}: cannot be fetched ({reason}); check the address"
+            ) from None
         raise _Interrupted(str(reason) or type(reason).__name__) from None
 
+    def _request(self, have: int) -> urllib.request.Request:
+        """Ask for the rest of the file, if it is sure to be of the same file."""
+        wanted = request(self.address)
+        validator = self._validator()
+        # Without one, a digest tells in the end whether the file is of one piece.
+        digest = self.known.stable and (self.known.sha256 or self.known.md5)
+        if have and (validator or digest):
+            wanted.add_header("Range", f"bytes={have}-")
+            if validator:
+                wanted.add_header("If-Range", validator)
+        return wanted
 
-def _request(url: str, part: Path, expected: _Expected) -> urllib.request.Request:
-    """Ask for the rest of the file, if it is sure to be of the same file."""
-    headers = {"User-Agent": "rehear", "Accept-Encoding": "identity"}
-    have, notes = _size(part), part.with_suffix(".json")
-    validator = json.loads(notes.read_text("utf-8")) if notes.exists() else ""
-    if have and (validator or expected.sha256):
-        headers["Range"] = f"bytes={have}-"
-        if validator:
-            headers["If-Range"] = validator
-    elif have:
-        part.unlink()
-    return urllib.request.Request(url, headers=headers)
+    def _validator(self) -> str:
+        notes = self.part.with_suffix(".json")
+        return json.loads(notes.read_text("utf-8")) if notes.exists() else ""
+
+    def _start_again(self) -> NoReturn:
+        self.part.unlink(missing_ok=True)
+        raise _Interrupted("the file has changed")
+
+    def _save(self, response: Any, have: int) -> None:
+        headers = response.headers
+        kinds.check_type(self.address, self.name, headers.get("Content-Type", ""))
+        start = self._offset(response, have)
+        length = headers.get("Content-Length", "")
+        total = start + int(length) if length.isdecimal() else None
+        if total is not None and self.known.stable:
+            self._check_size(total)
+        require_space(self.part.parent, (total or 0) - start, self.address)
+        if not start:
+            # The old part goes first: it must not be taken for one of this file.
+            self.part.unlink(missing_ok=True)
+            atomic.write_json(self.part.with_suffix(".json"), _version(headers))
+        bar = _bar(self.name, total, start, self.slot)
+        with self.part.open("ab") as out, bar:
+            while block := response.read1(_CHUNK):
+                out.write(block)
+                bar.update(len(block))
+                self.halt.check()
+        self.halt.check()
+        if total is not None and size_of(self.part) < total:
+            raise _Interrupted(
+                f"connection lost after {size_of(self.part):,} of {total:,} bytes"
+            )
+
+    def _check_size(self, total: int) -> None:
+        if difference := published.wrong_size(total, self.known):
+            self.part.unlink(missing_ok=True)
+            published.refuse(self.address, difference)
+
+    def _offset(self, response: Any, have: int) -> int:
+        """Return where the sent bytes begin; a server may ignore what was asked."""
+        if response.status != _PARTIAL:
+            return 0
+        first = response.headers.get("Content-Range", "").partition("bytes ")[2]
+        if first.partition("-")[0] != str(have):
+            raise _Interrupted("the server sends another range than was asked for")
+        validator = self._validator()
+        field = "ETag" if validator.startswith('"') else "Last-Modified"
+        if validator and response.headers.get(field, validator) != validator:
+            self._start_again()  # the server passes over If-Range
+        return have
 
 
-def _save(
-    response: Any, part: Path, *, url: str, expected: _Expected, name: str
-) -> None:
+def say(text: str, *values: object) -> None:
+    """Log a line from any thread, above the progress bars."""
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode():
+        logger.info(text, *values)
+
+
+def _bar(name: str, total: int | None, start: int, slot: int) -> Any:
     from tqdm import tqdm
 
     # Its monitor is a thread, and recordings are read by forked processes later.
     tqdm.monitor_interval = 0
-    if "html" in response.headers.get("Content-Type", "") and _ending(name):
-        _not_that_kind(url, name, "a web page")
-    have = _offset(response, _size(part))
-    length = response.headers.get("Content-Length")
-    total = None if length is None else have + int(length)
-    if expected.size is not None and total not in (None, expected.size):
-        part.unlink(missing_ok=True)
-        _mismatch(url, f"{total:,} bytes", f"{expected.size:,}")
-    _require_space(part.parent, (total or 0) - have, url)
-    if not have:
-        atomic.write_json(part.with_suffix(".json"), _validator(response))
-    bar = tqdm(
-        desc=name, total=total, initial=have, unit="B", unit_scale=True, disable=None
+    return tqdm(
+        desc=name,
+        total=total,
+        initial=start,
+        position=slot,
+        leave=False,
+        unit="B",
+        unit_scale=True,
+        disable=None,
     )
-    with part.open("ab" if have else "wb") as out, bar:
-        while block := response.read(_CHUNK):
-            out.write(block)
-            bar.update(len(block))
-    if total is not None and _size(part) < total:
-        raise _Interrupted(f"connection lost after {_size(part):,} of {total:,} bytes")
 
 
-def _offset(response: Any, have: int) -> int:
-    """Return where the sent bytes begin; a server may ignore what was asked."""
-    if response.status != _PARTIAL:
-        return 0
-    start = response.headers.get("Content-Range", "").partition("bytes ")[2]
-    if start.partition("-")[0] != str(have):
-        raise _Interrupted("the server sends another range than was asked for")
-    return have
-
-
-def _validator(response: Any) -> str:
+def _version(headers: Message) -> str:
     """Return what tells one version of the file from another, or nothing."""
-    etag = str(response.headers.get("ETag", ""))
-    strong = etag if not etag.startswith("W/") else ""
-    return strong or str(response.headers.get("Last-Modified", ""))
+    etag = headers.get("ETag", "")
+    strong = etag if etag.startswith('"') else ""
+    return strong or headers.get("Last-Modified", "")
 
 
-def _verify(url: str, file: Path, *, expected: _Expected, name: str) -> _Expected:
-    """Check kind, size and digest; remove the file if one of them is wrong."""
+def _asked_to_wait(headers: Message) -> float:
+    """Return the seconds of ``Retry-After``, which may be a date (RFC 9110)."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
     try:
-        with file.open("rb") as stream:
-            _check_kind(url, name, stream.read(512))
-            stream.seek(0)
-            digest = hashlib.sha256()
-            while block := stream.read(_CHUNK):
-                digest.update(block)
-        found = _Expected(file.stat().st_size, digest.hexdigest())
-        if expected.size not in (None, found.size):
-            _mismatch(url, f"{found.size:,} bytes", f"{expected.size:,}")
-        if expected.sha256 not in (None, found.sha256):
-            _mismatch(url, f"SHA-256 {found.sha256}", str(expected.sha256))
+        date = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return 0.0
+    return max(0.0, date.timestamp() - time.time())
+
+
+def _check_kind(done: Path, address: str, name: str) -> None:
+    try:
+        with done.open("rb") as stream:
+            kinds.check(address, name, stream.read(kinds.HEAD))
     except DataError:
-        file.unlink()
+        done.unlink()
         raise
-    return found
-
-
-def _ending(name: str) -> str:
-    suffix = Path(name).suffix.lower()
-    return suffix if suffix in _MAGIC else ""
-
-
-def _check_kind(url: str, name: str, head: bytes) -> None:
-    if not _ending(name):
-        return
-    offset, known = _MAGIC[_ending(name)]
-    if not head[offset:].startswith(known):
-        page = head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml"))
-        _not_that_kind(url, name, "a web page" if page else f"it begins {head[:8]!r}")
-
-
-def _not_that_kind(url: str, name: str, found: str) -> NoReturn:
-    raise DataError(
-        f"{url}: not a {_ending(name)} file ({found}); open the address in a browser: "
-        "it may ask for a login, or have moved"
-    )
-
-
-def _mismatch(url: str, found: str, expected: str) -> NoReturn:
-    raise DataError(
-        f"{url}: got {found}, expected {expected}; the file was removed: run it again, "
-        "and if it stays so, the file at this address has changed or was tampered with"
-    )
-
-
-def _place(done: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    try:
-        os.link(done, target)
-    except OSError:  # another file system, or one without hard links
-        _require_space(target.parent, _size(done), target.name)
-        with done.open("rb") as source, atomic.file(target) as out:
-            shutil.copyfileobj(source, out, _CHUNK)
-
-
-def _require_space(folder: Path, needed: int, what: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DataError(
-            f"{what}: needs {needed:,} bytes, but {free:,} are free in {folder}; make "
-            "room and run it again"
-        )
-
-
-def _disk(error: Exception, folder: Path) -> None:
-    if isinstance(error, OSError) and error.errno in _DISK:
-        raise DataError(
-            f"{folder}: cannot be written ({error.strerror}); make room, or check "
-            "permissions, and run it again"
-        ) from None
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,188 @@
+"""Published files: what is known of them, and whether a file on disk is the one.
+
+Digests that nobody published are recorded in ``checksums.json`` at the first
+download, and enforced from then on.
+"""
+
+import hashlib
+import json
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rehear import atomic
+from rehear.errors import DataError
+
+CHECKSUMS = "checksums.json"
+_CHUNK = 1 << 20
+_recording = threading.Lock()
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A published file.
+
+    Attributes:
+        name: under which it is kept, and found on a mirror; its ending says
+            which kind of file is expected
+        url: address
+        size: published, in bytes
+        md5: published digest
+        sha256: published digest
+        stable: whether the bytes at the address stay the same; otherwise (an
+            archive that a server packs anew) another digest than the published
+            one is recorded and reported instead of refused
+    """
+
+    name: str
+    url: str
+    size: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+    stable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a file has to be; ``None`` where nothing is known.
+
+    Attributes:
+        size: in bytes
+        md5: digest
+        sha256: digest
+        stable: whether another file is refused, or only reported
+        source: where the size and the digests come from, for messages
+    """
+
+    size: int | None
+    md5: str | None
+    sha256: str | None
+    stable: bool = True
+    source: str = "published"
+
+
+def known(remote: Remote, table: Path) -> Known:
+    """Return what is published of a file, or was recorded earlier.
+
+    What is published stands above what was recorded. Where the bytes do not stay
+    the same, it is the other way round, so that each change is told once.
+
+    Args:
+        remote: the file
+        table: ``checksums.json``
+
+    Raises:
+        DataError: if the table cannot be read
+    """
+    entry = recorded(table).get(remote.url, {})
+    if entry and not (remote.stable and remote.sha256):
+        md5 = remote.md5 if remote.stable else None
+        size = remote.size if remote.stable else None
+        return Known(
+            size or entry.get("size"),
+            md5,
+            entry.get("sha256"),
+            remote.stable,
+            f"recorded in {CHECKSUMS}",
+        )
+    return Known(remote.size, remote.md5, remote.sha256, remote.stable)
+
+
+def recorded(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the sizes and digests of earlier downloads, by address.
+
+    Raises:
+        DataError: if the file is not what ``record`` writes
+    """
+    if not path.exists():
+        return {}
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        return {str(url): dict(entry) for url, entry in table.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise DataError(
+            f"{path}: cannot be read ({error}); restore it with git, or remove it to "
+            "record new checksums"
+        ) from None
+
+
+def record(path: Path, url: str, found: Known) -> None:
+    """Add the size and the digest of a file to a table, from any thread."""
+    with _recording:
+        table = recorded(path)
+        entry = {"size": found.size, "sha256": found.sha256}
+        if table.get(url) != entry:
+            table[url] = entry
+            atomic.write_json(path, dict(sorted(table.items())))
+
+
+def verify(file: Path, expected: Known, *, url: str) -> Known:
+    """Check size and digests of a file, in one pass over its bytes.
+
+    Args:
+        file: is removed if it is another one
+        expected: what it has to be
+        url: its address, for messages
+
+    Returns:
+        What it is.
+
+    Raises:
+        DataError: if the size or a digest is another one; where the file is not
+            stable, a warning is logged instead
+    """
+    found = _measured(file, expected)
+    difference = _difference(found, expected)
+    if difference and expected.stable:
+        file.unlink()
+        refuse(url, difference)
+    if difference:
+        logger.warning(
+            "fetch: %s: got %s; its server packs it anew, so the new digest is "
+            "recorded in %s: look at the change before you commit it",
+            *(url, difference, CHECKSUMS),
+        )
+    return found
+
+
+def refuse(url: str, difference: str) -> NoReturn:
+    """Raise the error for a file that is another one."""
+    raise DataError(
+        f"{url}: got {difference}; the file was removed: run it again, and if it stays "
+        "so, the file at this address has changed or was tampered with"
+    )
+
+
+def wrong_size(size: int, expected: Known) -> str:
+    """Return how a size differs from what is expected, or nothing."""
+    if expected.size in (None, size):
+        return ""
+    return f"{size:,} bytes, expected {expected.size:,} as {expected.source}"
+
+
+def _measured(file: Path, expected: Known) -> Known:
+    """Return size and digests; MD5, the slowest, only where it is needed."""
+    digests = {"sha256": hashlib.sha256()}
+    if expected.md5 is not None:
+        digests["md5"] = hashlib.md5(usedforsecurity=False)
+    with file.open("rb") as stream:
+        while block := stream.read(_CHUNK):
+            for digest in digests.values():
+                digest.update(block)
+    values = {name: digest.hexdigest() for name, digest in digests.items()}
+    return Known(file.stat().st_size, values.get("md5"), values["sha256"])
+
+
+def _difference(found: Known, expected: Known) -> str:
+    if wrong := wrong_size(found.size or 0, expected):
+        return wrong
+    for name, value, wanted, source in (
+        ("MD5", found.md5, expected.md5, "published"),
+        ("SHA-256", found.sha256, expected.sha256, expected.source),
+    ):
+        if wanted is not None and wanted.lower() != value:
+            return f"{name} {value}, expected {wanted.lower()} as {source}"
+    return ""
