@@ -75,6 +75,7 @@ def fake_study(
     labels=None,
     epochs=12,
     leaks=(),
+    cautions=(),
     sounds=8,
 ):
     """Write what the stages before ``postprocess`` leave in a study's folder.
@@ -95,7 +96,7 @@ def fake_study(
     manifest = _recordings(folder, list(tests.values()), sounds)
     for (seed, fold), test in tests.items():
         _fake_run(folder, seed, fold, test, manifest, epochs)
-    _fake_card(folder, task, tests, list(leaks))
+    _fake_card(folder, task, tests, list(leaks), list(cautions))
     text = f"seeds: {list(seeds)}\nfolds: {list(folds)}\ntask: {task}\n"
     (folder / "params.yaml").write_text(text + "evaluate: {bootstrap: 200}\n")
     return params.load(folder / "params.yaml")
@@ -157,7 +158,7 @@ def _history(seed, epochs, chosen):
     return "\n".join(lines) + "\n"
 
 
-def _fake_card(folder, task, tests, leaks):
+def _fake_card(folder, task, tests, leaks, cautions):
     test = next(iter(tests.values()))
     part = {"clips": 600, "hours": 0.2, "groups": 12}
     labels = {
@@ -184,5 +185,7 @@ def _fake_card(folder, task, tests, leaks):
         "leak_count": len(leaks),
         "leaks": leaks,
         "allow_leak": "the official split of the data set" if leaks else "",
+        "caution_count": len(cautions),
+        "cautions": cautions,
     }
     atomic.write_json(folder / "data" / "card.json", card)

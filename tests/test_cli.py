@@ -49,6 +49,7 @@ def test_help_imports_nothing_heavy(tmp_path):
         ("rehear.stages.fetch", ("torch", "pandas", "sklearn", "scipy")),
         ("rehear.stages.preprocess", ("torch", "pandas", "sklearn", "scipy")),
         ("rehear.stages.postprocess", ("torch", "pandas", "sklearn", "scipy")),
+        ("rehear.report.data_page", ("torch", "pandas", "sklearn", "scipy", "dvc")),
         ("rehear.stages.train", ("pandas", "sklearn", "accelerate", "torch._dynamo")),
         (
             "rehear.stages.evaluate",
@@ -65,6 +66,53 @@ def test_stages_import_only_what_they_need(module, banned):
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A study behind the stage ``fetch``."""
+    from made_data import made
+    from rehear import atomic, manifest
+
+    described, clips = made(tmp_path, count=15, leaks=1)
+    atomic.write_json(tmp_path / "data" / "card.json", described)
+    manifest.write(tmp_path / "data" / "manifest.csv", clips)
+    (tmp_path / "params.yaml").write_text("{}")
+    return tmp_path
+
+
+def test_data_shows_the_card_on_any_terminal(data, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
+    assert "Köln (5)" in rehear("data", cwd=data)
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    plain = rehear("data", cwd=data)
+    assert plain.isascii()
+    assert "THE SPLIT LEAKS" in plain
+
+
+def test_data_prints_the_card_as_it_is(data, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
+    card = (data / "data" / "card.json").read_text(encoding="utf-8")
+    assert rehear("data", "--json", cwd=data) == card
+
+
+def test_data_writes_a_page(data):
+    below, page = data / "notes", data / "data" / "card.html"
+    below.mkdir()
+    said = rehear("data", "--html", cwd=below)
+    assert said == f"{page}: holds recordings, so mind their licence\n"
+    assert "Sounds of a &lt;pond&gt;" in page.read_text()
+    rehear("data", "--html", "pond.html", cwd=below)
+    assert (below / "pond.html").read_text() == page.read_text()
+
+
+def test_data_before_fetch_says_what_to_run(tmp_path):
+    (tmp_path / "params.yaml").write_text("{}")
+    for options in ([], ["--json"], ["--html"]):
+        said = rehear("data", *options, cwd=tmp_path, code=1)
+        assert "data/card.json does not exist; run `rehear fetch`" in said
+        assert said.count("\n") == 1
+    assert not (tmp_path / "data").exists()
 
 
 def test_outside_a_study_it_says_where_to_go(tmp_path):

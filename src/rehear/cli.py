@@ -111,6 +111,21 @@ def _add_inspection(
     command.add_argument("name", nargs="?", help="name of a part, such as cnn10")
     command.set_defaults(command=_show)
 
+    command = commands.add_parser(
+        "data", help="show what the data set is, from splits to leaks"
+    )
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print data/card.json")
+    form.add_argument(
+        "--html",
+        nargs="?",
+        type=Path,
+        const=Path(),
+        metavar="FILE",
+        help="write a page with figures and recordings (default: data/card.html)",
+    )
+    command.set_defaults(command=_data)
+
 
 def _add_pipeline(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
@@ -243,6 +258,25 @@ def _show(options: argparse.Namespace) -> int:
     else:
         study = workspace.study_root(Path.cwd())
         print(inspection.resolved(params.load(study / params.FILE)))
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    from rehear import atomic, card, manifest, paths, workspace
+    from rehear.report import data_page, data_text
+
+    study = workspace.study_root(Path.cwd())
+    described = card.read(study)
+    if options.json:
+        print((study / paths.CARD).read_text(encoding="utf-8"), end="")
+    elif options.html is None:
+        encoding = sys.stdout.encoding or "ascii"
+        print(data_text.render(described, encoding=encoding), end="")
+    else:
+        page = options.html if options.html != Path() else study / paths.CARD_PAGE
+        clips = manifest.read(study / paths.MANIFEST)
+        atomic.write_text(page, data_page.render(described, clips, study))
+        print(f"{page}: holds recordings, so mind their licence")
     return 0
 
 

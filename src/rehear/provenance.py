@@ -14,7 +14,10 @@ from rehear.params import Params, run_name
 FILE = "provenance.json"
 LOCK = "dvc.lock"
 # What the pipeline itself rewrites says nothing about the state of the code.
-MADE = (LOCK, "metrics/", "reports/", FILE, "dvc.yaml.lock")
+MADE = (
+    *(LOCK, "metrics/", "reports/", FILE, "dvc.yaml.lock"),
+    *("data/checksums.json", "data/fingerprint.json"),
+)
 
 
 def collect(params: Params, study: Path) -> dict[str, Any]:

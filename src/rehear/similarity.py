@@ -1,162 +1,140 @@
-"""Finding the same recording in another format, at another rate or level.
+"""Finding the same recording in another format, at another rate, level or start.
 
-Copies that went through MP3 or Ogg Vorbis have other samples, but the loudness of
-short stretches, relative to the whole, hardly changes. So every clip gets a print
-of 128 such numbers; the few pairs whose prints agree are read again and compared
-sample by sample at their best shift. On 45 calls as FLAC, MP3 and Ogg Vorbis all
-pairs are found; among 3,000 spoken digits and 308 acted sentences there is none.
+Copies have other samples, but their spectra have the same peaks. So clips whose
+prints share peaks are read again, a few seconds around these, and compared
+sample by sample. What is found are copies that were amplified, inverted, mixed down,
+resampled, encoded with losses, disturbed by a little noise, or cut; also a clip that
+is a part of another one, as long as what both hold is half of the shorter one. Other
+recordings of the same words or of the same bird are no copies.
+
+Sources: C. Knapp and G. Carter, The generalized correlation method for estimation of
+time delay, IEEE TASSP 24(4), 1976, for correlations of flattened spectra;
+``prints`` and ``landmarks`` name theirs.
 """
 
 import json
 import logging
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from rehear import audio, forks
+from rehear import audio, forks, landmarks
+from rehear.landmarks import Matches
 from rehear.manifest import Clip
+from rehear.prints import HOP, Prints
 
-SIZE = 128  # stretches of a print
-_AGREE = 0.97  # correlation of two prints; copies have 0.988 and more
-_SAME = 0.95  # correlation of waveforms; copies have 0.985 and more
-_SAME_STEPS = 0.85  # of their differences, which hum does not dominate; 0.91
-_FLOOR = 1e-4  # of the mean power: what codecs do below is not looked at
-_LONGER, _PADDING = 1.01, 0.1  # how a copy's duration may differ; seconds
-_LISTENED = 30.0  # seconds from the beginning that are compared
-_ROWS, _JOB = 256, 16
-_MOST_CLIPS, _MOST_PAIRS = 200_000, 50_000
+_SHARED = 0.5  # of the shorter clip, which both must hold
+_AROUND, _MOST = 5.0, 1 << 18  # seconds, and samples, before and after that are read
+_SLACK = 0.04  # seconds by which peaks may mislead; they move by a frame of 16 ms
+_FEWEST = 256  # samples that can be compared
+# How much the spectra are flattened, and the least correlation of copies then. The
+# first is not enough, since low voices are alike; the last, since hum is.
+_LEAST = ((0.0, 0.9), (0.5, 0.85), (1.0, 0.25))
+_WIDTH = 100.0  # Hz over which the spectra are smoothed
+_QUIET = 1e-7  # of the strongest power, below which nothing is raised
+_EACH = 8  # pairs of a clip that are compared
+_JOB = 16
 logger = logging.getLogger(__name__)
 Pairs = list[tuple[str, str]]
+Recording = tuple[np.ndarray, int]
 
 
-def loudness_print(waveform: np.ndarray) -> np.ndarray:
-    """Return the print of a clip: its log power in 128 stretches, as unit vector.
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two clips, and the seconds of a sound that both may hold."""
 
-    Args:
-        waveform: ``(channels, samples)``
+    clips: tuple[Clip, Clip]
+    times: tuple[float, float]
 
-    Returns:
-        ``(128,)`` float32; zeros for a clip that is silent, perfectly even or
-        shorter than 128 samples, which is like no other.
-    """
-    mono = waveform.mean(axis=0, dtype=np.float32)
-    if len(mono) < SIZE or not mono.any():
-        return np.zeros(SIZE, np.float32)
-    edges = (np.arange(SIZE) * len(mono)) // SIZE
-    power = np.add.reduceat(np.square(mono), edges)
-    power /= np.diff(edges, append=len(mono))
-    levels = np.log10(power + _FLOOR * power.mean())
-    levels -= levels.mean()
-    norm = np.linalg.norm(levels)
-    return (levels / norm if norm > 1e-3 else 0 * levels).astype(np.float32)
+    @property
+    def before(self) -> float:
+        """Seconds before that sound that both have."""
+        return min(self.times)
+
+    @property
+    def after(self) -> float:
+        """Seconds after it that both have."""
+        return min(
+            clip.duration - time
+            for clip, time in zip(self.clips, self.times, strict=True)
+        )
+
+    @property
+    def shared(self) -> float:
+        """The part of the shorter clip that the longer one may hold."""
+        return (self.before + self.after) / min(clip.duration for clip in self.clips)
 
 
 def find(
     clips: Sequence[Clip],
-    prints: np.ndarray,
+    prints: Prints,
     root: Path,
     *,
     processes: int | None = None,
 ) -> Pairs:
     """Return pairs of clips that are copies of one recording, by their ids.
 
-    Clips with identical samples are not compared again.
+    Of clips with identical samples, only the first is compared. Of a large group of
+    copies not all pairs are found, but enough to link them. The cost is proportional
+    to the number of clips; where that makes it give something up, it is logged.
 
     Args:
         clips: with durations and digests
-        prints: ``(clips, 128)``
+        prints: of these clips
         root: folder that ``Clip.file`` is relative to
         processes: how many compare at a time; one for each core if not given
     """
-    first = {clip.sha256: index for index, clip in reversed([*enumerate(clips)])}
-    rows = sorted(first.values())
-    if len(rows) > _MOST_CLIPS:
-        logger.warning(
-            "fetch: %d clips are too many to look for copies in other formats",
-            len(rows),
+    processes = processes or forks.cores()
+    first = {clip.sha256: row for row, clip in reversed([*enumerate(clips)])}
+    rows = np.array(sorted(first.values()), np.int64)
+    matches = landmarks.matches(prints.select(rows), processes=processes)
+    pairs = [
+        _Pair((clips[rows[one]], clips[rows[other]]), (times[0] * HOP, times[1] * HOP))
+        for one, other, times in zip(
+            matches.first, matches.second, matches.times, strict=True
         )
-        return []
-    pairs = _candidates(
-        prints[rows], np.array([clips[row].duration for row in rows], np.float64)
-    )
-    ids = [(clips[rows[a]], clips[rows[b]]) for a, b in pairs]
-    same = _compared(ids, root, processes or forks.cores())
-    found = zip(ids, same, strict=True)
+    ]
+    likely = np.array([pair.shared >= _SHARED for pair in pairs], bool)
+    kept = [pairs[number] for number in _chosen(matches, likely)]
+    found = zip(kept, _compared(kept, root, processes), strict=True)
     return sorted(
         (min(a, b), max(a, b))
-        for a, b in ((one.clip, other.clip) for (one, other), alike in found if alike)
-    )
-
-
-def is_copy(one: tuple[np.ndarray, int], other: tuple[np.ndarray, int]) -> bool:
-    """Tell whether two recordings hold the same sound.
-
-    Args:
-        one: waveform ``(channels, samples)`` and sample rate in Hz
-        other: likewise
-    """
-    rate = min(one[1], other[1])
-    a, b = (
-        audio.resample(w[:, : round(_LISTENED * r)], r, rate).mean(axis=0)
-        for w, r in (one, other)
-    )
-    return _correlation(a, b) >= _SAME and (
-        _correlation(np.diff(a), np.diff(b)) >= _SAME_STEPS
-    )
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the largest normalised cross-correlation over all shifts."""
-    norm = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
-    if norm == 0:
-        return 0.0
-    size = 1 << (len(a) + len(b) - 1).bit_length()
-    spectrum = np.fft.rfft(a, size) * np.conj(np.fft.rfft(b, size))
-    return float(np.abs(np.fft.irfft(spectrum, size)).max()) / norm
-
-
-def _candidates(prints: np.ndarray, durations: np.ndarray) -> list[tuple[int, int]]:
-    """Return pairs of rows with similar prints and durations, best first."""
-    order = np.argsort(durations, kind="stable")
-    prints, durations = prints[order], durations[order]
-    found: list[tuple[float, int, int]] = []
-    for begin in range(0, len(prints), _ROWS):
-        end = min(begin + _ROWS, len(prints))
-        longest = durations[end - 1] * _LONGER + _PADDING
-        last = int(np.searchsorted(durations, longest, side="right"))
-        agreement = prints[begin:end] @ prints[begin:last].T
-        # Most rows agree with nothing but themselves.
-        np.fill_diagonal(agreement, 0)
-        near = np.flatnonzero(agreement.max(axis=1) >= _AGREE)
-        for k, j in np.argwhere(agreement[near] >= _AGREE).tolist():
-            i = int(near[k])
-            a, b = begin + i, begin + j
-            if a < b and durations[b] <= durations[a] * _LONGER + _PADDING:
-                found.append((-float(agreement[i, j]), int(order[a]), int(order[b])))
-    if len(found) > _MOST_PAIRS:
-        logger.warning(
-            "fetch: %d pairs of clips are similar; only the most similar %d are "
-            "compared sample by sample",
-            len(found),
-            _MOST_PAIRS,
+        for a, b in (
+            (pair.clips[0].clip, pair.clips[1].clip) for pair, same in found if same
         )
-    return [(a, b) for _, a, b in sorted(found)[:_MOST_PAIRS]]
+    )
 
 
-def _compared(
-    pairs: Sequence[tuple[Clip, Clip]], root: Path, processes: int
-) -> list[bool]:
+def _chosen(matches: Matches, likely: np.ndarray) -> np.ndarray:
+    """Return the pairs that are the most agreeing ones of one of their clips."""
+    numbers = np.flatnonzero(likely)
+    clips = np.concatenate([matches.first[numbers], matches.second[numbers]])
+    both = np.tile(np.arange(len(numbers)), 2)
+    order = np.lexsort((both, -matches.agreeing[numbers][both], clips))
+    starts = np.searchsorted(clips[order], clips[order], side="left")
+    among_best = np.arange(len(order)) - starts < _EACH
+    chosen = np.unique(both[order[among_best]])
+    if len(chosen) < len(numbers):
+        logger.info(
+            "fetch: copies: %d pairs of clips have similar prints; only the %d "
+            "most similar of each clip, %d pairs, were compared sample by sample",
+            len(numbers),
+            _EACH,
+            len(chosen),
+        )
+    return numbers[chosen]
+
+
+def _compared(pairs: Sequence[_Pair], root: Path, processes: int) -> list[bool]:
     blocks = [pairs[i : i + _JOB] for i in range(0, len(pairs), _JOB)]
     same: list[bool] = []
     with tempfile.TemporaryDirectory(prefix="rehear-") as name:
 
         def work(number: int) -> None:
-            answers = [
-                is_copy(*(audio.read(root / c.file, c.start, c.end) for c in pair))
-                for pair in blocks[number]
-            ]
+            answers = [is_copy(*_read(pair, root)) for pair in blocks[number]]
             Path(name, f"{number}.json").write_text(json.dumps(answers), "utf-8")
 
         for _ in forks.each(range(len(blocks)), work, processes=processes):
@@ -164,3 +142,104 @@ def _compared(
         for number in range(len(blocks)):
             same += json.loads(Path(name, f"{number}.json").read_text("utf-8"))
     return same
+
+
+def _read(pair: _Pair, root: Path) -> tuple[Recording, Recording]:
+    """Read what two clips may share, or a part of it."""
+    most = min(_AROUND, _MOST / min(clip.sample_rate for clip in pair.clips))
+    one, other = (
+        audio.read(
+            root / clip.file,
+            (clip.start or 0.0) + time - min(pair.before, most),
+            (clip.start or 0.0) + time + min(pair.after, most),
+        )
+        for clip, time in zip(pair.clips, pair.times, strict=True)
+    )
+    return one, other
+
+
+def is_copy(one: Recording, other: Recording, *, slack: float = _SLACK) -> bool:
+    """Tell whether two recordings hold the same sound.
+
+    They are compared at the lower one's rate, at the shift that fits best, after
+    their spectra are made equal: as they are, flattened by half, and flat. A copy
+    agrees in all three; two that share a loud hum do not agree when flattened.
+
+    Args:
+        one: waveform ``(channels, samples)`` and sample rate in Hz
+        other: likewise
+        slack: seconds by which the sound may begin earlier or later in ``other``
+    """
+    rate = min(one[1], other[1])
+    a, b = (
+        audio.resample(waveform, own, rate).mean(axis=0, dtype=np.float64)
+        for waveform, own in (one, other)
+    )
+    a, b = a - a.mean(), b - b.mean()
+    shift = _shift(a, b, rate, int(slack * rate) + 1)
+    a, b = a[max(shift, 0) :], b[max(-shift, 0) :]
+    samples = min(len(a), len(b))
+    if samples < _FEWEST:
+        return False
+    spectra = _Spectra(a[:samples], b[:samples], rate, samples)
+    spectra.straighten()
+    return all(spectra.correlation(flat) >= least for flat, least in _LEAST)
+
+
+def _shift(a: np.ndarray, b: np.ndarray, rate: int, most: int) -> int:
+    """Return how many samples later, at most, the same sound is in ``a``."""
+    samples = max(len(a), len(b)) + most
+    cross = _Spectra(a, b, rate, samples).cross_correlation(0.5)
+    shifts = np.append(np.arange(most + 1), np.arange(-most, 0))
+    return int(shifts[np.argmax(np.abs(cross[shifts]))])
+
+
+class _Spectra:
+    """The spectra of two signals, and what they have in common.
+
+    Args:
+        a: samples
+        b: samples
+        rate: of both, in Hz
+        samples: as many fit in
+    """
+
+    def __init__(self, a: np.ndarray, b: np.ndarray, rate: int, samples: int) -> None:
+        self._size = 1 << (samples - 1).bit_length()
+        one, other = np.fft.rfft(a, self._size), np.fft.rfft(b, self._size)
+        self._cross = one * np.conj(other)
+        self._powers = [np.square(s.real) + np.square(s.imag) for s in (one, other)]
+        reach = max(1, round(_WIDTH / 2 * self._size / rate))
+        self._levels = [_smooth(power, reach) for power in self._powers]
+
+    def cross_correlation(self, flat: float) -> np.ndarray:
+        """Return the cross-correlation after some flattening, for all shifts."""
+        return np.fft.irfft(self._cross * self._weight(flat), self._size)
+
+    def straighten(self) -> None:
+        """Undo a delay of less than a sample, and a change of polarity."""
+        if self._cross.real.sum() < 0:
+            self._cross = -self._cross
+        bins = np.arange(len(self._cross))
+        weight = np.abs(self._cross) * bins
+        delay = (weight * np.angle(self._cross)).sum() / ((weight * bins).sum() or 1.0)
+        self._cross = self._cross * np.exp(-1j * delay * bins)
+
+    def correlation(self, flat: float) -> float:
+        """Return the correlation, both spectra made equal and flattened."""
+        weight, ratio = self._weight(flat), np.sqrt(self._levels[1] / self._levels[0])
+        one, other = self._powers
+        norm = (one * weight * ratio).sum() * (other * weight / ratio).sum()
+        return float((self._cross.real * weight).sum() / (np.sqrt(norm) or 1.0))
+
+    def _weight(self, flat: float) -> np.ndarray:
+        return (self._levels[0] * self._levels[1]) ** (-flat / 2)
+
+
+def _smooth(power: np.ndarray, reach: int) -> np.ndarray:
+    """Return moving means of a spectrum, none of which is 0."""
+    total = np.append(0.0, np.cumsum(power))
+    at = np.arange(len(power))
+    low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, len(power))
+    level = (total[high] - total[low]) / (high - low)
+    return level + (_QUIET * level.max() or 1.0)

@@ -1,20 +1,23 @@
-"""Reading every clip once: how long it is, at which rate, what its samples are."""
+"""Reading every clip once: how long and loud it is, and what its samples are."""
 
 import contextlib
 import hashlib
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rehear import archives, audio, forks, similarity
+from rehear import archives, forks, inputs
 from rehear.errors import AudioError, DataError
 from rehear.manifest import Clip
+from rehear.prints import Prints, spectral_print
 
 _BLOCK = 64  # clips of one job; a process holds the samples of one clip at a time
 
@@ -39,22 +42,30 @@ class Survey:
     """What reading all clips has shown.
 
     Attributes:
-        clips: that can be read, in their order, with duration, rate and digest
-        prints: ``(clips, 128)``, see ``similarity.loudness_print``
+        clips: that can be read, in their order, with duration, rate, channels, level
+            and digest
+        prints: of these clips, see ``prints``
         faults: of the clips that cannot be read
+        count: of the samples of these clips, all channels together
+        mean: of these samples; ``None`` if there are none
+        std: their standard deviation; ``None`` if there are none
     """
 
     clips: tuple[Clip, ...]
-    prints: np.ndarray
+    prints: Prints
     faults: tuple[Fault, ...]
+    count: int
+    mean: float | None
+    std: float | None
 
 
 def examine(
     clips: Sequence[Clip], root: Path, *, processes: int | None = None
 ) -> Survey:
-    """Read clips and fill in their duration, sample rate and digest.
+    """Read clips and fill in duration, sample rate, channels, level and digest.
 
-    The result does not depend on the number of processes.
+    The result does not depend on the number of processes. Sums of the samples are
+    those of exact arithmetic for recordings of 16 bits, in any order.
 
     Args:
         clips: with ``file`` relative to ``root``
@@ -82,43 +93,91 @@ def examine(
 
 def _examine_block(clips: Sequence[Clip], root: Path, target: Path) -> None:
     """Write facts and prints of some clips beside ``target``."""
-    prints = np.zeros((len(clips), similarity.SIZE), np.float32)
-    found = [_facts(clip, root, prints[row]) for row, clip in enumerate(clips)]
-    np.save(target.with_suffix(".npy"), prints)
-    target.with_suffix(".json").write_text(json.dumps(found), "utf-8")
+    found = [_facts(clip, root) for clip in clips]
+    peaks = np.concatenate([peaks for _, _, peaks in found])
+    np.save(target.with_suffix(".npy"), peaks)
+    facts = [(reason, facts, len(peaks)) for reason, facts, peaks in found]
+    target.with_suffix(".json").write_text(json.dumps(facts), "utf-8")
 
 
-def _facts(clip: Clip, root: Path, loudness: np.ndarray) -> tuple[str, dict[str, Any]]:
-    """Return a reason against the clip, or its facts; fill in its print."""
+def _facts(clip: Clip, root: Path) -> tuple[str, dict[str, Any], np.ndarray]:
+    """Return a reason against the clip, or its facts, and its print."""
     try:
-        waveform, rate = audio.read(root / clip.file, clip.start, clip.end)
+        values, rate = _read(clip, root)
     except AudioError as error:
         # The folder may have a temporary name at this moment.
-        return str(error).replace(f"{root}/", ""), {}
-    loudness[:] = similarity.loudness_print(waveform)
-    # The same samples are the same recording, in whichever container.
-    samples = np.ascontiguousarray(waveform, dtype="<f4")
-    return "", {
-        "duration": waveform.shape[1] / rate,
+        return str(error).replace(f"{root}/", ""), {}, np.zeros(0, np.uint32)
+    total, squares = _sums(values)
+    facts = {
+        "duration": values.shape[1] / rate if rate else 0.0,
         "sample_rate": rate,
-        "sha256": hashlib.sha256(samples.data).hexdigest(),
+        "channels": values.shape[0] if rate else 0,
+        "level": _level(squares / values.size) if rate else None,
+        "sha256": _digest(values),
+        "samples": (values.size, total, squares),
     }
+    peaks = spectral_print(values, rate) if rate else np.zeros(0, np.uint32)
+    return "", facts, peaks
+
+
+def _read(clip: Clip, root: Path) -> tuple[np.ndarray, int]:
+    """Return the samples of a clip and their rate, 0 for what is no sound."""
+    return inputs.read(root / clip.file, clip.start, clip.end)
+
+
+def _digest(values: np.ndarray) -> str:
+    # The same samples are the same recording, in whichever container.
+    return hashlib.sha256(np.ascontiguousarray(values, dtype="<f4").data).hexdigest()
+
+
+def _sums(values: np.ndarray) -> tuple[float, float]:
+    """Return the sums of all values and of their squares.
+
+    Samples of 16 bits are multiples of a power of 2, and so are the sums, which
+    float64 holds exactly.
+    """
+    exact = values.astype(np.float64)
+    total = float(exact.sum())
+    return total, float(np.square(exact, out=exact).sum())
+
+
+def _level(power: float) -> float | None:
+    """Return a mean square in dB, rounded so that it is the same on all machines."""
+    return round(10 * math.log10(power), 2) if power else None
 
 
 def _gather(blocks: Sequence[Sequence[Clip]], folder: Path) -> Survey:
     good: list[Clip] = []
     faults: list[Fault] = []
-    prints = [np.zeros((0, similarity.SIZE), np.float32)]
+    sizes: list[int] = []
+    sums: list[tuple[int, float, float]] = []
     for number, block in enumerate(blocks):
         found = json.loads((folder / f"{number}.json").read_text("utf-8"))
-        for clip, (reason, facts) in zip(block, found, strict=True):
+        for clip, (reason, facts, size) in zip(block, found, strict=True):
             if reason:
                 faults.append(Fault(clip.clip, clip.file, reason))
             else:
+                sums.append(facts.pop("samples"))
                 good.append(replace(clip, **facts))
-        readable = np.array([not reason for reason, _ in found], dtype=bool)
-        prints.append(np.load(folder / f"{number}.npy")[readable])
-    return Survey(tuple(good), np.concatenate(prints), tuple(faults))
+                sizes.append(size)
+    # Clips that cannot be read have no peaks.
+    parts = [np.load(folder / f"{number}.npy") for number in range(len(blocks))]
+    peaks = np.concatenate([np.zeros(0, np.uint32), *parts])
+    prints = Prints(peaks, np.cumsum(sizes, dtype=np.int64))
+    return Survey(tuple(good), prints, tuple(faults), *_together(sums))
+
+
+def _together(
+    sums: Sequence[tuple[int, float, float]],
+) -> tuple[int, float | None, float | None]:
+    """Return count, mean and standard deviation; the order does not matter."""
+    count = sum(size for size, _, _ in sums)
+    if not count:
+        return 0, None, None
+    # Fractions, since the difference below loses digits.
+    mean = Fraction(math.fsum(total for _, total, _ in sums)) / count
+    power = Fraction(math.fsum(squares for _, _, squares in sums)) / count
+    return count, float(mean), math.sqrt(max(power - mean**2, Fraction(0)))
 
 
 @contextlib.contextmanager

@@ -30,6 +30,18 @@ def test_model_card_warns_of_a_leak_and_gives_the_reason(study):
     assert "<i>" not in text.replace(r"\<i\>", "")
 
 
+def test_model_card_names_cautions(tmp_path):
+    cautions = ["few <i>clips</i>", "level alone tells the classes apart"]
+    params = fake_study(tmp_path, cautions=cautions, seeds=(1,), sounds=0)
+    postprocess.run(params, tmp_path)
+    text = (tmp_path / "reports" / "model_card.md").read_text()
+    assert (
+        "> **Before these scores are believed:**\n>\n"
+        "> - few \\<i\\>clips\\</i\\>\n"
+        "> - level alone tells the classes apart\n"
+    ) in text
+
+
 def test_one_run_is_said_to_be_one(tmp_path):
     params = fake_study(tmp_path, "tagging", seeds=(4,), sounds=0, groups=0)
     postprocess.run(params, tmp_path)

@@ -1,18 +1,14 @@
-import base64
-import html.parser
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
 
 from fake_runs import fake_study
+from htmlpages import Page, measured
 from rehear.stages import postprocess
 
 NASTY = ("anger", "<b>joy & co</b>", '"><script>alert(1)</script>', "neutral")
 LEAK = "group '<img src=x onerror=alert(1)>' is in train and test"
-VOID = frozenset({"meta", "link", "img", "br"})
 TASKS = ("classification", "tagging", "regression")
 
 
@@ -20,34 +16,6 @@ def report_of(folder, task="classification", **options):
     values = fake_study(folder, task, **options)
     postprocess.run(values, folder)
     return folder / "reports" / "report.html"
-
-
-class Page(html.parser.HTMLParser):
-    """Tags, what they load, and whether every tag is closed."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.loaded, self.ids, self.open = [], [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-        for name, value in attributes:
-            if name in ("src", "href", "xlink:href", "action", "data", "poster"):
-                self.loaded.append(value)
-            if name == "id":
-                self.ids.append(value)
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        if tag not in VOID:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, (tag, self.getpos())
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -78,8 +46,19 @@ def test_a_leak_is_said_at_the_top_with_its_reason(tmp_path):
     assert "the official split of the data set" in text
 
 
-def test_without_a_leak_there_is_no_warning(tmp_path):
-    assert "leaks" not in report_of(tmp_path, sounds=0).read_text()
+def test_without_a_leak_or_caution_there_is_no_warning(tmp_path):
+    text = report_of(tmp_path, sounds=0).read_text()
+    assert "leaks" not in text
+    assert "are believed" not in text
+
+
+def test_cautions_are_said_at_the_top(tmp_path):
+    cautions = [f"caution <{n}>" for n in range(12)]
+    text = report_of(tmp_path, cautions=cautions, sounds=0).read_text()
+    assert text.index("Before these scores are believed") < text.index('id="results"')
+    assert "caution &lt;9&gt;" in text
+    assert "caution &lt;10&gt;" not in text
+    assert "and 2 more" in text
 
 
 def test_the_headline_is_the_summary(tmp_path):
@@ -102,74 +81,6 @@ def test_a_study_without_sounds_groups_and_history_has_a_report(tmp_path):
 
 def test_the_report_stays_small(tmp_path):
     assert report_of(tmp_path).stat().st_size < 2_000_000
-
-
-MEASURE = """
-<script>
-const problems = [];
-addEventListener("error", e => problems.push(e.message || e.target.tagName), true);
-addEventListener("securitypolicyviolation", e => problems.push(e.blockedURI));
-addEventListener("load", async () => {
-  const size = e => [e.getBoundingClientRect().width, e.getBoundingClientRect().height];
-  const audios = [...document.querySelectorAll("audio")];
-  await Promise.all(audios.map(a => a.readyState ? 0 : new Promise(done => {
-    a.addEventListener("loadedmetadata", done); a.addEventListener("error", done);
-    a.load();
-  })));
-  const found = {
-    charts: [...document.querySelectorAll("svg.chart")].map(size),
-    texts: [...document.querySelectorAll("svg.chart text")].filter(t => {
-      const box = t.closest(".card").getBoundingClientRect();
-      const r = t.getBoundingClientRect();
-      return r.left < box.left || r.right > box.right;
-    }).map(t => t.textContent),
-    images: [...document.images].map(i => [i.naturalWidth, i.naturalHeight]),
-    audios: audios.map(a => a.duration),
-    requests: performance.getEntriesByType("resource").map(r => r.name.slice(0, 80)),
-    wide: document.documentElement.scrollWidth - innerWidth,
-    problems,
-  };
-  const out = document.createElement("output");
-  out.id = "measured";
-  out.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(found))));
-  document.body.append(out);
-});
-</script>
-"""
-
-
-def measured(report, tmp_path, *, width):
-    """Open a copy of a report in Chromium, and measure what it shows."""
-    browser = next(
-        filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None
-    )
-    if browser is None:
-        pytest.skip("no Chromium on PATH")
-    text = report.read_text()
-    policy = re.search(
-        r'<meta http-equiv="Content-Security-Policy" content="([^"]+)', text
-    )
-    loose = policy[1] + "; script-src 'unsafe-inline'"
-    text = text.replace(policy[1], loose).replace("<head>", "<head>" + MEASURE, 1)
-    copy = tmp_path / f"copy-{width}.html"
-    copy.write_text(text)
-    done = subprocess.run(
-        [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--enable-logging=stderr", "--virtual-time-budget=8000",
-            f"--user-data-dir={tmp_path / f'profile-{width}'}",
-            f"--window-size={width},900", "--dump-dom", copy.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )  # fmt: skip
-    said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    found = re.search(r'<output id="measured">([^<]+)', done.stdout)
-    assert found, done.stdout[-500:] + done.stderr[-2000:]
-    return json.loads(base64.b64decode(found[1])) | {"console": said}
 
 
 @pytest.mark.browser

@@ -35,6 +35,26 @@ def test_tex_is_escaped():
     assert text.count("\\begin{tabular}{lrrr}") == text.count("\\end{tabular}") == 1
 
 
+NOTE = "The split leaks. Reason: 50 % of <them> share a_speaker"
+
+
+def test_a_note_stands_below_the_table():
+    text = tables.to_text(SUMMARY, ["uar"], **FORM, note=NOTE)
+    assert text.splitlines()[2:] == ["", NOTE]
+    lines = tables.to_markdown(SUMMARY, ["uar"], **FORM, note=NOTE).splitlines()
+    assert lines[3:] == [
+        "",
+        r"**The split leaks. Reason: 50 % of \<them\> share a\_speaker**",
+    ]
+    *_, row, end = tables.to_tex(SUMMARY, ["uar"], **FORM, note=NOTE).splitlines()
+    assert end == r"\end{tabular}"
+    assert row == (
+        r"\multicolumn{4}{p{0.9\linewidth}}{\footnotesize The split leaks. Reason: "
+        r"50 \% of <them> share a\_speaker} \\"
+    )
+    assert "multicolumn" not in tables.to_tex(SUMMARY, ["uar"], **FORM)
+
+
 def test_pooled_folds_follow():
     rows = tables.results({**SUMMARY, "pooled": SUMMARY}, ["uar"])
     assert [row["over"] for row in rows] == ["runs", "seeds, folds pooled"]

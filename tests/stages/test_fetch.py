@@ -272,7 +272,12 @@ def test_unpublished_checksums_are_recorded_and_enforced(fetched, tmp_path):
     fetch.run(values, tmp_path)
     table = json.loads((tmp_path / "data" / "checksums.json").read_text())
     assert sorted(table) == [f"{server.url}/{name}.wav" for name in "abc"]
-    assert not (tmp_path / ".rehear" / "downloads").exists()
+    kept = tmp_path / ".rehear" / "downloads"
+    assert {path.suffix for path in kept.iterdir()} == {".done", ".json"}
+    asked = len(server.asked)
+    fetch.run(values, tmp_path)
+    assert len(server.asked) == asked, "kept downloads are fetched again"
+    shutil.rmtree(kept)
     before = written(tmp_path)
     page = server.pages["/b.wav"]
     page.body = page.body[:-1] + b"\x01"
@@ -307,11 +312,11 @@ fetch.run(params.load(Path(sys.argv[1], "params.yaml")), Path(sys.argv[1]))
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_fetch_goes_on(digits, tmp_path, how):
-    page = digits.pages["/fsdd.tar.gz"]
+    page = digits.pages["/fsdd-26eb9aa.tar.gz"]
     digits.reached.clear()
     page.cut_after, page.cuts, page.hold = len(page.body) - 1, 1, threading.Event()
     (tmp_path / "params.yaml").write_text(
-        f"dataset: {{name: fsdd, url: '{digits.url}/fsdd.tar.gz'}}"
+        f"dataset: {{name: fsdd, mirror: '{digits.url}'}}"
     )
     command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
     parts = tmp_path / ".rehear" / "downloads"
@@ -330,8 +335,9 @@ def test_killed_fetch_goes_on(digits, tmp_path, how):
     have = part.stat().st_size
     fetch.run(of_digits(digits, "speaker"), tmp_path)
     assert digits.sent()[-1] == len(page.body) - have
-    names = sorted(path.name for path in (tmp_path / "data").iterdir())
-    assert names == ["card.json", "manifest.csv", "raw"]
+    names = {path.name for path in (tmp_path / "data").iterdir()}
+    assert {"card.json", "checksums.json", "manifest.csv", "raw"} <= names
+    assert not any(name.startswith(".") for name in names)
 
 
 @pytest.fixture(scope="module")
@@ -342,12 +348,12 @@ def digits(recordings, tmp_path_factory):
         for path in sorted((recordings / "fsdd" / "audio").glob("*.wav")):
             tar.add(path, f"free-spoken-digit-dataset/recordings/{path.name}")
     with serve() as loopback:
-        loopback.pages["/fsdd.tar.gz"] = Page(archive.read_bytes())
+        loopback.pages["/fsdd-26eb9aa.tar.gz"] = Page(archive.read_bytes())
         yield loopback
 
 
 def of_digits(server, split, **fields):
-    part = Part(name="fsdd", url=f"{server.url}/fsdd.tar.gz", split=split)
+    part = Part(name="fsdd", mirror=server.url, split=split)
     return Params(dataset=part, fetch=Fetch(**fields))
 
 

@@ -56,6 +56,28 @@ def test_tables_agree_with_the_runs(tmp_path):
     assert float(results[0]["mean"]) == pytest.approx(summary["uar"]["mean"])
 
 
+def test_all_results_carry_the_mark_of_a_leak(tmp_path):
+    note = (
+        "The split leaks, so these scores may be too good. Reason for using it: the "
+        "official split of the data set"
+    )
+    text = postprocess.run(fake_study(tmp_path, leaks=["a"], sounds=0), tmp_path)
+    assert note in text
+    for name in ("results.md", "results.tex"):
+        assert note in (tmp_path / "reports" / name).read_text()
+    rows = rows_of(tmp_path / "reports" / "results.csv")
+    assert {row["leak"] for row in rows} == {note}
+
+
+def test_clean_results_have_no_mark(tmp_path):
+    text = postprocess.run(fake_study(tmp_path, sounds=0), tmp_path)
+    rows = rows_of(tmp_path / "reports" / "results.csv")
+    assert {row["leak"] for row in rows} == {""}
+    for name in ("results.md", "results.tex"):
+        text += (tmp_path / "reports" / name).read_text()
+    assert "leak" not in text
+
+
 def test_numbers_are_the_same_bytes_every_time(tmp_path):
     values = fake_study(tmp_path)
     postprocess.run(values, tmp_path)

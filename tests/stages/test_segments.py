@@ -13,6 +13,7 @@ import soundfile
 from rehear import audio, checking, evaluation, ffmpeg, manifest, similarity
 from rehear.errors import DataError
 from rehear.params import Fetch, Params, Part, Preprocess
+from rehear.prints import Prints, spectral_print
 from rehear.stages import fetch, preprocess
 from rehear.store import Store
 
@@ -202,8 +203,8 @@ def test_copies_are_looked_for_in_the_part(study):
     for number, (start, end) in enumerate(PARTS):
         waveform, rate = cut(study.long, start, end)
         audio.write(study.own / f"{number}.wav", waveform / 2, rate)
-    reads = [audio.read(study.folder / c.file, c.start, c.end)[0] for c in clips]
-    prints = np.stack([similarity.loudness_print(waveform) for waveform in reads])
+    reads = [audio.read(study.folder / c.file, c.start, c.end) for c in clips]
+    prints = Prints.of([spectral_print(waveform, rate) for waveform, rate in reads])
     unlike = [
         manifest.Clip(
             c.clip, c.file, c.start, c.end, duration=c.duration, sha256=str(i)

@@ -1,5 +1,6 @@
 """The stage as one process and as several, and what it leaves behind."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,8 +11,17 @@ import pytest
 from ruamel.yaml import YAML
 from safetensors.numpy import load_file
 
-from rehear import atomic, blas, checkpoint, manifest, params, resume, training
-from rehear.errors import ModelError
+from rehear import (
+    atomic,
+    blas,
+    checkpoint,
+    fingerprint,
+    manifest,
+    params,
+    resume,
+    training,
+)
+from rehear.errors import DataError, ModelError
 from rehear.manifest import Clip, Manifest
 from rehear.stages import evaluate, train
 from rehear.store import Store
@@ -191,6 +201,40 @@ def test_numpy_takes_one_thread_whatever_the_machine_has(study, monkeypatch, sta
     finally:
         for threads, limit in before:
             limit(threads)
+
+
+def recorded(study, *, published, **changes):
+    """Put a record beside the manifest, and a card that names its entry."""
+    clips = manifest.read(study / "data/manifest.csv")
+    found = fingerprint.of(clips, mean=0.0, std=0.1)
+    card = {"recorded_as": "x", "fingerprint": found.sha256}
+    card["samples"] = {"mean": 0.0, "std": 0.1}
+    atomic.write_json(study / "data/card.json", card)
+    found = dataclasses.replace(found, sha256="ab" * 32, **changes)
+    fingerprint.record(study, "x", found, published=published)
+
+
+def test_published_recordings_that_are_not_those_on_record_are_refused(study):
+    recorded(study, published=True, clips=80)
+    with pytest.raises(DataError, match=r"80 clips.*here are 75.*5 clips fewer"):
+        run(study)
+    assert not (study / "models").exists()
+
+
+def test_own_recordings_that_have_changed_are_trained_with_a_warning(study, caplog):
+    plain = (run(study) / "weights.safetensors").read_bytes()
+    recorded(study, published=False, clips=80)
+    before = (study / "data/fingerprint.json").read_bytes()
+    assert (run(study) / "weights.safetensors").read_bytes() == plain
+    assert "train: data/fingerprint.json: 'x' is recorded with 80 clips" in caplog.text
+    assert (study / "data/fingerprint.json").read_bytes() == before
+
+
+def test_only_the_main_process_warns_of_changed_recordings(study, caplog, monkeypatch):
+    recorded(study, published=False, clips=80)
+    monkeypatch.setenv("RANK", "1")
+    train._check_recordings(study, manifest.read(study / "data/manifest.csv"))
+    assert caplog.text == ""
 
 
 def test_the_configuration_holds_every_default(study):

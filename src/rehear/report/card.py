@@ -34,6 +34,7 @@ def model_card(content: Content) -> str:
     parts = [
         f"# Model card: {markdown(content.model)} on {markdown(content.title)}",
         _warning(content),
+        _cautions(content),
         "## Model",
         _list(_model(content)),
         "## Data",
@@ -68,6 +69,13 @@ def _warning(content: Content) -> str:
     reason = markdown(content.leak_reason)
     leaks = "; ".join(markdown(leak) for leak in content.leaks)
     return f"> **Warning: the split leaks.** {leaks}. Reason for using it: {reason}."
+
+
+def _cautions(content: Content) -> str:
+    if not content.cautions:
+        return ""
+    items = "".join(f"\n> - {markdown(caution)}" for caution in content.cautions)
+    return f"> **Before these scores are believed:**\n>{items}"
 
 
 def _model(content: Content) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 WIDTH = 330  # of the plotting area, in px; fits a phone with its axis
 INK, MUTED, GRID, PAPER = "var(--ink)", "var(--muted)", "var(--line)", "var(--card)"
-BLUE, ORANGE = "var(--blue)", "var(--orange)"
+BLUE, ORANGE, GREEN = "var(--blue)", "var(--orange)", "var(--green)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _LONGEST_LABEL = 22
@@ -306,3 +306,41 @@ def scatter(rows: Sequence[Row], *, title: str) -> Spec:
         {"mark": dot, "encoding": {"x": x, "y": y}},
     ]
     return _chart(rows, layer=layers, height=250)
+
+
+def stacked(
+    names: Sequence[str], counts: Mapping[str, Sequence[int]], *, title: str
+) -> Spec:
+    """Draw one bar for each label or bin, stacked by split.
+
+    Args:
+        names: of the bars, from above
+        counts: for each split, the number of clips of every bar
+        title: of the horizontal axis
+    """
+    shown = _short(names)
+    rows = [
+        {"name": name, "part": part, "place": place, "n": n}
+        for place, part in enumerate(counts)
+        for name, n in zip(shown, counts[part], strict=True)
+    ]
+    colours = [BLUE, ORANGE, GREEN][: len(counts)]
+    legend = {"symbolType": "square", "symbolStrokeWidth": 0}
+    colour: Spec = {
+        "field": "part",
+        "type": "nominal",
+        "scale": {"domain": list(counts), "range": colours},
+        "legend": legend if len(counts) > 1 else None,
+    }
+    step = 20 if len(names) <= 25 else 15
+    y = {"field": "name", "type": "nominal", "title": None, "sort": shown}
+    x = _quantity("n", title, scale={"zero": True}, axis={"format": ",d"})
+    encoding = {
+        "x": {**x, "stack": "zero"},
+        "y": y,
+        "color": colour,
+        "order": {"field": "place", "type": "quantitative"},
+    }
+    bar = {"type": "bar", "opacity": 0.8, "height": step - 5}
+    size: Spec = {"height": {"step": step}, "padding": _padding(shown)}
+    return _chart(rows, mark=bar, encoding=encoding, **size)

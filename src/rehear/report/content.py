@@ -59,6 +59,21 @@ class Content:
         return [str(leak) for leak in self.card.get("leaks") or []]
 
     @property
+    def leak_note(self) -> str:
+        """What has to stand wherever scores of a leaking split are shown."""
+        if not self.leaks:
+            return ""
+        return (
+            "The split leaks, so these scores may be too good. Reason for using it: "
+            f"{self.leak_reason}"
+        )
+
+    @property
+    def cautions(self) -> list[str]:
+        """What else makes the scores uncertain, one text each."""
+        return [str(caution) for caution in self.card.get("cautions") or []]
+
+    @property
     def leak_reason(self) -> str:
         """Why a leaking split was used all the same."""
         return str(self.card.get("allow_leak") or "none given")

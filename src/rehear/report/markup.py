@@ -131,6 +131,28 @@ def pre(value: str) -> str:
     return f"<pre>{text(value)}</pre>"
 
 
+def warning(
+    heading: str, texts: Sequence[str], *, most: int, count: int = 0, note: str = ""
+) -> str:
+    """Return a box that cannot be overlooked; everything is text.
+
+    Args:
+        heading: what is the matter
+        texts: in a list
+        most: of them that are shown
+        count: how many there are in all, where ``texts`` is cut already
+        note: below the list
+    """
+    items = "".join(f"<li>{text(one)}</li>" for one in texts[:most])
+    left = max(count, len(texts)) - most
+    items += f"<li>and {left:,} more</li>" if left > 0 else ""
+    listed = f"<ul>{items}</ul>" if items else ""
+    return (
+        f'<div class="warning" role="note"><strong>{text(heading)}</strong>'
+        f"{listed}{text(note)}</div>"
+    )
+
+
 def details(summary: str, body: str) -> str:
     """Return ``body`` (HTML) folded behind ``summary`` (text)."""
     return f"<details><summary>{text(summary)}</summary>{body}</details>"

@@ -7,8 +7,10 @@ a content security policy forbids every request.
 from rehear.metrics import title
 from rehear.report import record, results
 from rehear.report.content import Content
-from rehear.report.markup import document, grid, section, text
+from rehear.report.markup import document, grid, section, text, warning
 from rehear.report.tables import interval, number, percent, spread
+
+_MOST_LEAKS, _MOST_CAUTIONS = 5, 10
 
 
 def render(content: Content) -> str:
@@ -29,7 +31,7 @@ def render(content: Content) -> str:
     return document(
         f"{content.title}: {content.task} with {content.model}",
         _subtitle(content),
-        _warning(content) + body,
+        _warnings(content) + body,
         links={name: heading for name, heading, _ in shown},
     )
 
@@ -43,18 +45,24 @@ def _subtitle(content: Content) -> str:
     return ", ".join([*parts, f"{clips:,} test clips"])
 
 
-def _warning(content: Content) -> str:
-    if not content.leaks:
-        return ""
-    items = "".join(f"<li>{text(leak)}</li>" for leak in content.leaks[:5])
-    more = int(content.card.get("leak_count") or len(content.leaks)) - 5
-    if more > 0:
-        items += f"<li>and {more} more</li>"
-    return (
-        '<div class="warning" role="note"><strong>The split leaks: these scores may '
-        f"be too good.</strong><ul>{items}</ul>"
-        f"Reason for using it all the same: {text(content.leak_reason)}</div>"
-    )
+def _warnings(content: Content) -> str:
+    found = ""
+    if content.leaks:
+        found += warning(
+            "The split leaks: these scores may be too good.",
+            content.leaks,
+            most=_MOST_LEAKS,
+            count=int(content.card.get("leak_count") or 0),
+            note=f"Reason for using it all the same: {content.leak_reason}",
+        )
+    if content.cautions:
+        found += warning(
+            "Before these scores are believed:",
+            content.cautions,
+            most=_MOST_CAUTIONS,
+            count=int(content.card.get("caution_count") or 0),
+        )
+    return found
 
 
 def _results(content: Content) -> str:
@@ -67,10 +75,8 @@ def _results(content: Content) -> str:
         body += f'<div class="tiles">{"".join(tiles)}</div>'
     cards = [results.runs_chart(content), results.runs_table(content)]
     note = str(content.runs[0].scores.get("note") or "")
-    warning = (
-        f'<p class="hint">{text(note[:1].upper() + note[1:])}.</p>' if note else ""
-    )
-    return body + grid(part for part in cards if part) + warning
+    about = f'<p class="hint">{text(note[:1].upper() + note[1:])}.</p>' if note else ""
+    return body + grid(part for part in cards if part) + about
 
 
 def _headline(content: Content, name: str) -> str:

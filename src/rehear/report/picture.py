@@ -1,4 +1,7 @@
-"""Spectrograms as PNG, written by hand: no imaging library is worth its import."""
+"""Sounds to see and to hear: a player below a spectrogram.
+
+The PNG is written by hand: no imaging library is worth its import.
+"""
 
 import base64
 import struct
@@ -7,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from rehear.report.markup import text
 
 # Dark to bright, so that a louder sound is a lighter spot on any page.
 _STOPS = np.array(
@@ -66,3 +71,19 @@ def spectrogram(stored: Mapping[str, Any]) -> str:
     data = np.frombuffer(base64.b64decode(stored["values"]), np.uint8)
     image = png(data.reshape(stored["shape"])[::-1])
     return "data:image/png;base64," + base64.b64encode(image).decode()
+
+
+def player(entry: Mapping[str, Any]) -> str:
+    """Return a spectrogram and a player as HTML.
+
+    Args:
+        entry: ``clip``, and ``audio`` and ``spectrogram`` as ``listening.player``
+            gives them; without these, that the recording is missing
+    """
+    if not entry.get("audio") or not entry.get("spectrogram"):
+        return '<div class="silent">recording not at hand</div>'
+    name = text(f"Mel spectrogram of {entry['clip']}")
+    return (
+        f'<img src="{spectrogram(entry["spectrogram"])}" alt="{name}">'
+        f'<audio controls preload="metadata" src="{text(entry["audio"])}"></audio>'
+    )

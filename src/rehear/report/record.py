@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rehear.report.content import Content
+from rehear.report.facts import facts, length
 from rehear.report.markup import card, details, grid, pairs, pre, stack, table
 from rehear.report.tables import NOTHING
 
@@ -16,46 +17,15 @@ def data(content: Content) -> str:
     given = content.card
     if not given:
         return ""
-    durations = given.get("durations") or {}
-    rates = given.get("sample_rates") or {}
-    facts = {
-        "Data set": given.get("title"),
-        "Clips": f"{given.get('clips', 0):,}, {_hours(given.get('hours', 0))}",
-        "Length": _lengths(durations),
-        "Sample rates": ", ".join(f"{int(rate):,} Hz" for rate in rates),
-        "Left out": _skipped(given),
-        "Licence": given.get("licence"),
-        "Citation": given.get("citation"),
-        "Source": given.get("url"),
-        "Fingerprint": given.get("fingerprint"),
-    }
     beside = stack([_splits(given), *_labels(given)])
-    return grid([card(pairs(facts), heading="Data set"), beside])
-
-
-def _hours(hours: float) -> str:
-    if hours >= 1:
-        return f"{hours:,.1f} h"
-    return f"{60 * hours:.1f} min"
-
-
-def _lengths(durations: Mapping[str, float]) -> str:
-    if not durations:
-        return ""
-    low, middle, high = (durations[key] for key in ("min", "median", "max"))
-    return f"{low:.2f} s to {high:.2f} s, median {middle:.2f} s"
-
-
-def _skipped(given: Mapping[str, Any]) -> str:
-    n = given.get("skipped_clips") or 0
-    return f"{n:,} clips that could not be used" if n else ""
+    return grid([card(pairs(facts(given)), heading="Data set"), beside])
 
 
 def _splits(given: Mapping[str, Any]) -> str:
     splits = {k: v for k, v in (given.get("splits") or {}).items() if v["clips"]}
     if splits:
         rows = [
-            [name, f"{s['clips']:,}", _hours(s["hours"]), f"{s['groups']:,}"]
+            [name, f"{s['clips']:,}", length(s["hours"]), f"{s['groups']:,}"]
             for name, s in splits.items()
         ]
         body = table(["Split", "Clips", "Length", "Groups"], rows)

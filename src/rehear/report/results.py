@@ -16,9 +16,10 @@ from rehear.postprocessing import (
     scatter_rows,
 )
 from rehear.randomness import generator
-from rehear.report import charts, picture
+from rehear.report import charts
 from rehear.report.content import Content
 from rehear.report.markup import card, details, grid, stack, table, text
+from rehear.report.picture import player
 from rehear.report.tables import number, percent
 
 _MOST_GROUPS = 12
@@ -258,9 +259,10 @@ def _example(content: Content, entry: Mapping[str, Any]) -> str:
     if entry["runs"] > 1 and content.task != "regression":
         facts.append(f"wrong in {entry['wrong']} of {entry['runs']} runs")
     where = [entry["clip"], *([entry["group"]] if entry["group"] else [])]
-    where.append(f"{entry['duration']:.2f} s")
+    if entry["duration"]:  # an array or an image has none
+        where.append(f"{entry['duration']:.2f} s")
     return (
-        f'<div class="card example">{_sound(entry)}<div class="text">'
+        f'<div class="card example">{player(entry)}<div class="text">'
         f'<div class="verdict"><span class="said">{_said(entry["prediction"])}</span> '
         f"instead of {_said(entry['target'])}</div>"
         f'<p class="hint">{text(", ".join(facts))}</p>'
@@ -276,14 +278,3 @@ def _strength(task: str, value: float) -> str:
     if task == "classification":
         return f"score {value:.2f}"
     return f"loss {value:.2f}" if task == "tagging" else f"{value:.1f} σ off"
-
-
-def _sound(entry: Mapping[str, Any]) -> str:
-    if not entry.get("audio") or not entry.get("spectrogram"):
-        return '<div class="silent">recording not at hand</div>'
-    image = picture.spectrogram(entry["spectrogram"])
-    name = text(f"Mel spectrogram of {entry['clip']}")
-    return (
-        f'<img src="{image}" alt="{name}">'
-        f'<audio controls preload="metadata" src="{text(entry["audio"])}"></audio>'
-    )

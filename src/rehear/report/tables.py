@@ -78,14 +78,16 @@ def to_text(
     *,
     decimals: int,
     confidence: float,
+    note: str = "",
 ) -> str:
-    """Return the results as a short table for a terminal."""
+    """Return the results as a short table for a terminal, with a note below."""
     lines = _lines(summary, names, decimals=decimals, confidence=confidence)
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
+    shown = [
         "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
         for line in lines
-    )
+    ]
+    return "\n".join([*shown, *(["", note] if note else [])])
 
 
 def to_markdown(
@@ -94,11 +96,13 @@ def to_markdown(
     *,
     decimals: int,
     confidence: float,
+    note: str = "",
 ) -> str:
-    """Return the results as a Markdown table."""
+    """Return the results as a Markdown table, with a note below."""
     head, *body = _lines(summary, names, decimals=decimals, confidence=confidence)
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *body]
-    return "".join(f"| {' | '.join(markdown(c) for c in line)} |\n" for line in lines)
+    rows = "".join(f"| {' | '.join(markdown(c) for c in line)} |\n" for line in lines)
+    return rows + (f"\n**{markdown(note)}**\n" if note else "")
 
 
 def to_tex(
@@ -107,8 +111,12 @@ def to_tex(
     *,
     decimals: int,
     confidence: float,
+    note: str = "",
 ) -> str:
-    """Return the results as a LaTeX table; needs the package booktabs."""
+    """Return the results as a LaTeX table, with a note in its last row.
+
+    It needs the package booktabs.
+    """
     head, *body = _lines(summary, names, decimals=decimals, confidence=confidence)
     rows = [" & ".join(_tex(cell) for cell in line) + r" \\" for line in body]
     return "\n".join(
@@ -119,6 +127,7 @@ def to_tex(
             r"\midrule",
             *rows,
             r"\bottomrule",
+            *([_tex_note(note, columns=len(head))] if note else []),
             r"\end{tabular}",
             "",
         ]
@@ -149,6 +158,11 @@ def markdown(text: str) -> str:
         text = text.replace(character, f"\\{character}")
     text = text.replace("](", "]\\(")
     return " ".join(text.split())
+
+
+def _tex_note(note: str, *, columns: int) -> str:
+    width = r"p{0.9\linewidth}"
+    return rf"\multicolumn{{{columns}}}{{{width}}}{{\footnotesize {_tex(note)}}} \\"
 
 
 def _tex(text: str) -> str:

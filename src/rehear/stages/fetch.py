@@ -6,25 +6,30 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rehear import (
     atomic,
     card,
+    cautions,
+    fingerprint,
     leakage,
     manifest,
     paths,
     pipeline,
+    shortcuts,
     similarity,
     splits,
     survey,
 )
+from rehear.card import Findings
 from rehear.catalogue import name_of
 from rehear.datasets import DATASETS
 from rehear.download import CHECKSUMS, recorded
 from rehear.errors import DataError, ParamsError, suggest
+from rehear.fingerprint import Fingerprint
 from rehear.leakage import Leak
 from rehear.manifest import Manifest
 from rehear.params import Fetch, Params
@@ -40,7 +45,8 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> None:
     """Get the recordings of a study, check them, and describe every clip.
 
     The result does not depend on the number of processes. What was downloaded
-    is kept until the stage succeeds, so that a later try goes on from there.
+    is kept, so that a later try goes on from there, and another split of the
+    same data set needs no download.
 
     Args:
         params: of the study
@@ -56,12 +62,7 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> None:
     """
     task = name_of(params.task)
     dataset = DATASETS.build(params.dataset)
-    if task not in dataset.tasks:
-        raise ParamsError(
-            f"data set '{name_of(params.dataset)}' has no task '{task}'."
-            f"{suggest(task, dataset.tasks)} It has: {', '.join(dataset.tasks)}"
-        )
-    _check_reason(params.fetch.allow_leak)
+    _check_wishes(params, dataset)
     if dataset.needs_source:
         if "DVC_STAGE" in os.environ:
             pipeline.check_source(study, params)
@@ -69,14 +70,55 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> None:
         found = dataset.fetch(
             study / paths.RAW, task=task, source=study / source, downloads=study
         )
-        checked = _check(found, params.fetch, study / source, processes)
+        checked = _check(found, params, study, study / source, processes)
         _describe(params, study, dataset, checked, prefix=source.as_posix())
         return
     with atomic.folder(study / paths.RAW) as raw:
         found = _fetched(dataset, raw, study, task)
-        checked = _check(found, params.fetch, raw, processes)
+        checked = _check(found, params, study, raw, processes)
     _describe(params, study, dataset, checked, prefix=paths.RAW)
-    shutil.rmtree(study / paths.DOWNLOADS, ignore_errors=True)
+    _keep_downloads(study / paths.DOWNLOADS)
+
+
+def _keep_downloads(downloads: Path) -> None:
+    """Say what the kept files need; remove the folder if there are none.
+
+    Where the file system has hard links, they are the files in data/raw.
+    """
+    size = sum(file.stat().st_size for file in downloads.glob("*.done"))
+    if not size:
+        shutil.rmtree(downloads, ignore_errors=True)
+        return
+    logger.info(
+        "fetch: downloads (%.1f MB) are kept in %s for the next fetch; remove the "
+        "folder when you need the space",
+        size / 1e6,
+        paths.DOWNLOADS,
+    )
+
+
+def _check_wishes(params: Params, dataset: Any) -> None:
+    """Refuse what the data set does not have, or has already."""
+    task, name = name_of(params.task), name_of(params.dataset)
+    if task not in dataset.tasks:
+        raise ParamsError(
+            f"data set '{name}' has no task '{task}'."
+            f"{suggest(task, dataset.tasks)} It has: {', '.join(dataset.tasks)}"
+        )
+    folds, drawn = getattr(dataset, "folds", ()), params.fetch.split.folds
+    if folds and drawn:
+        note = getattr(dataset, "folds_note", "")
+        raise ParamsError(
+            f"fetch.split.folds: {drawn} folds would be drawn, but data set '{name}' "
+            f"has its own ({', '.join(folds)}).{f' {note}' if note else ''} Set "
+            "fetch.split.folds: 0 and name the folds in 'folds'"
+        )
+    reason = params.fetch.allow_leak
+    if reason and len(reason.split()) < _WORDS:
+        raise ParamsError(
+            f"fetch.allow_leak: '{reason}' is no reason; write in a sentence why the "
+            "split is used although it leaks, since every report shows it"
+        )
 
 
 def _fetched(dataset: Any, raw: Path, study: Path, task: str) -> Manifest:
@@ -97,15 +139,36 @@ def _fetched(dataset: Any, raw: Path, study: Path, task: str) -> Manifest:
     return found
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """What the checks have shown.
+
+    Attributes:
+        manifest: complete, with splits
+        findings: for the card
+        fingerprint: of the recordings
+        changed: how they differ from those on record; empty if they do not
+    """
+
+    manifest: Manifest
+    findings: Findings
+    fingerprint: Fingerprint
+    changed: str
+
+
 def _check(
-    found: Manifest, settings: Fetch, root: Path, processes: int | None
-) -> tuple[Manifest, Sequence[Fault], list[Leak]]:
+    found: Manifest, params: Params, study: Path, root: Path, processes: int | None
+) -> _Checked:
     """Read all clips, draw what splits are missing, and refuse leaks."""
     _check_clips(found)
     seen = survey.examine(found.clips, root, processes=processes)
-    _refuse_faults(seen.faults, settings, total=len(found))
+    _refuse_faults(seen.faults, params.fetch, total=len(found))
+    here = fingerprint.of(
+        replace(found, clips=seen.clips), mean=seen.mean, std=seen.std
+    )
+    changed = fingerprint.check(study, _entry(params), here, left_out=len(seen.faults))
     copies = similarity.find(seen.clips, seen.prints, root, processes=processes)
-    wanted = settings.split
+    wanted = params.fetch.split
     read = splits.draw_folds(
         replace(found, clips=seen.clips), wanted.folds, seed=wanted.seed, copies=copies
     )
@@ -113,8 +176,15 @@ def _check(
         read, dev=wanted.dev, test=wanted.test, seed=wanted.seed, copies=copies
     )
     leaks = leakage.find(read, copies=copies)
-    _refuse_leaks(leaks, settings.allow_leak)
-    return read, seen.faults, leaks
+    _refuse_leaks(leaks, params.fetch.allow_leak)
+    told = shortcuts.measure(read)
+    findings = Findings(seen.faults, leaks, cautions.find(read, told=told), told)
+    return _Checked(read, findings, here, changed)
+
+
+def _entry(params: Params) -> str:
+    """Return the name of the recordings in data/fingerprint.json."""
+    return fingerprint.name_of(DATASETS.resolve(params.dataset), name_of(params.task))
 
 
 def _check_clips(found: Manifest) -> None:
@@ -137,6 +207,20 @@ def _check_clips(found: Manifest) -> None:
                 f"clip '{clip.clip}': '{clip.fold}' cannot name a fold; use letters, "
                 "digits and . + - _, and not 'none'"
             )
+        for kind, values, names in (
+            ("targets", clip.targets, found.targets),
+            ("attributes", clip.attributes, found.attributes),
+        ):
+            if len(values) != len(names):
+                raise DataError(
+                    f"clip '{clip.clip}' has {len(values)} {kind}; expected "
+                    f"{len(names)} ({', '.join(names) or 'none'})"
+                )
+        if any(manifest.LABEL_SEPARATOR in label for label in clip.labels):
+            raise DataError(
+                f"clip '{clip.clip}': a label holds '{manifest.LABEL_SEPARATOR}', "
+                "which separates labels; rename it, or give several labels"
+            )
 
 
 def _refuse_faults(faults: Sequence[Fault], settings: Fetch, *, total: int) -> None:
@@ -152,14 +236,6 @@ def _refuse_faults(faults: Sequence[Fault], settings: Fetch, *, total: int) -> N
     )
 
 
-def _check_reason(reason: str) -> None:
-    if reason and len(reason.split()) < _WORDS:
-        raise ParamsError(
-            f"fetch.allow_leak: '{reason}' is no reason; write in a sentence why the "
-            "split is used although it leaks, since every report shows it"
-        )
-
-
 def _refuse_leaks(leaks: Sequence[Leak], reason: str) -> None:
     if not leaks or reason:
         return
@@ -172,21 +248,17 @@ def _refuse_leaks(leaks: Sequence[Leak], reason: str) -> None:
 
 
 def _describe(
-    params: Params,
-    study: Path,
-    dataset: Any,
-    checked: tuple[Manifest, Sequence[Fault], list[Leak]],
-    *,
-    prefix: str,
+    params: Params, study: Path, dataset: Any, checked: _Checked, *, prefix: str
 ) -> None:
-    """Write the manifest and the card."""
-    read, faults, leaks = checked
+    """Write the manifest, the card and what git keeps of the recordings."""
+    read, entry = checked.manifest, _entry(params)
     described = card.describe(
         read,
         dataset,
         task=name_of(params.task),
-        skipped=faults,
-        leaks=leaks,
+        fingerprint=checked.fingerprint,
+        recorded_as=entry,
+        findings=checked.findings,
         allow_leak=params.fetch.allow_leak,
     )
     # An old manifest must not stand beside a new card if this is interrupted.
@@ -198,6 +270,11 @@ def _describe(
     )
     manifest.write(study / paths.MANIFEST, replace(read, clips=clips))
     _report(described)
+    if checked.changed:
+        logger.warning("fetch: %s", checked.changed)
+    published = getattr(dataset, "published", False)
+    if fingerprint.record(study, entry, checked.fingerprint, published=published):
+        logger.info("fetch: %s says what was got; add it to git", paths.FINGERPRINT)
 
 
 def _report(described: dict[str, Any]) -> None:
@@ -220,3 +297,5 @@ def _report(described: dict[str, Any]) -> None:
             described["leak_count"],
             described["allow_leak"],
         )
+    for caution in described["cautions"]:
+        logger.warning("fetch: note: %s", caution)

@@ -65,6 +65,7 @@ def run(params: Params, study: Path) -> str:
         content.names,
         decimals=content.decimals,
         confidence=content.confidence,
+        note=content.leak_note,
     )
     return f"{text}\n\nReport: {study / REPORTS / 'report.html'}"
 
@@ -172,10 +173,14 @@ def _metrics(content: Content) -> dict[str, str]:
 
 def _reports(content: Content) -> dict[str, str]:
     """Return tables, model card and report, by file."""
-    rows = tables.results(content.summary, content.names)
+    rows = [
+        {**row, "leak": content.leak_note}
+        for row in tables.results(content.summary, content.names)
+    ]
     form: dict[str, Any] = {
         "decimals": content.decimals,
         "confidence": content.confidence,
+        "note": content.leak_note,
     }
     results = (content.summary, content.names)
     return {

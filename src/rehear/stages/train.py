@@ -17,6 +17,7 @@ from rehear import (
     building,
     checkpoint,
     engine,
+    fingerprint,
     manifest,
     metrics,
     paths,
@@ -26,6 +27,7 @@ from rehear import (
     workspace,
 )
 from rehear.clips import ClipSet
+from rehear.manifest import Manifest
 from rehear.params import Params, run_name
 from rehear.store import Store
 
@@ -53,6 +55,7 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     settings = params.train
     engine.set_up(threads=settings.threads, deterministic=settings.deterministic)
     clips = manifest.read(study / paths.MANIFEST)
+    _check_recordings(study, clips)
     store = Store.open(study / paths.FEATURES)
     draw = params.fetch.split
     clips = splits.for_fold(clips, fold, dev=draw.dev, seed=draw.seed)
@@ -88,6 +91,13 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
             _write(target, trainer, config)
             _report(trainer, target)
     return target
+
+
+def _check_recordings(study: Path, clips: Manifest) -> None:
+    """Compare the recordings with those that git has on record."""
+    changed = fingerprint.check_manifest(study, clips)
+    if changed and workspace.is_main_process():
+        log.warning("train: %s", changed)
 
 
 def _kept(
