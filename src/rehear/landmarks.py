@@ -28,7 +28,7 @@ from rehear.prints import Prints
 _AHEAD = 7  # peaks after the first of which the others are taken
 # Peaks of a landmark, and how many peaks all clips may have then. In larger sets of
 # clips, chance makes more of them equal.
-_PEAKS = ((4, 300_000), (5, 60_000_000), (6, 1 << 62))
+_PEAKS = ((4, 1_000_000), (5, 60_000_000), (6, 1 << 62))
 _REACH = 31  # frames between the first and the last
 _WANTED = 2048  # landmarks of a clip; more of long ones
 _SPARSEST = 16  # of this many landmarks of a long clip, at least one is kept

@@ -207,7 +207,10 @@ def test_copies_are_looked_for_in_the_part(study):
     prints = Prints.of([spectral_print(waveform, rate) for waveform, rate in reads])
     unlike = [
         manifest.Clip(
-            c.clip, c.file, c.start, c.end, duration=c.duration, sha256=str(i)
+            *(c.clip, c.file, c.start, c.end),
+            duration=c.duration,
+            sample_rate=c.sample_rate,
+            sha256=str(i),
         )
         for i, c in enumerate(clips)
     ]
