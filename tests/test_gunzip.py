@@ -43,7 +43,9 @@ def test_decompression_can_be_ended(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.gz"]
 
 
-@pytest.mark.parametrize("plain", [b"x" * 70_000, os.urandom(70_000), b""])
+@pytest.mark.parametrize(
+    "plain", [b"x" * 70_000, os.urandom(70_000), b""], ids=["x", "random", "empty"]
+)
 def test_least_size_is_one(tmp_path, plain):
     packed = tmp_path / "a.gz"
     packed.write_bytes(gzip.compress(plain))

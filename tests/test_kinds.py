@@ -56,6 +56,7 @@ def zipped(**files):
         ("a.xml", PAGES[3]),
         ("noending", b"\0"),
     ],
+    ids=range(11),
 )
 def test_what_a_name_says_passes(name, data):
     kinds.check(URL, name, data[: kinds.HEAD])
