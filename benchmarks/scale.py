@@ -20,7 +20,7 @@ from benchmarks.workspace import Workspace
 ROOT = Path(__file__).resolve().parents[1]
 RATE, SITES, CLASSES = 8000, 200, 10
 _ARCHIVE = 10_000  # clips in a tar
-_MEL = {"name": "log_mel", "n_fft": 256, "hop_length": 128, "n_mels": 32}
+_MEL = {"name": "log_mel", "n_fft": 256, "hop_length": 128, "n_mels": 32, "f_max": 4000}
 _STAGES = ("fetch", "preprocess")
 
 
