@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import shutil
 import wave
 import zipfile
 from collections import Counter
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from loopback import Page, serve
-from rehear import archives, audio, manifest
+from rehear import archives, audio, manifest, paths
 from rehear.catalogue import Catalogue
 from rehear.datasets.emodb import EMOTIONS, RECORDINGS, SPEAKERS, EmoDB
 from rehear.errors import DataError, ParamsError
@@ -252,8 +253,9 @@ def test_stage_finds_no_leak_between_the_speakers(catalogue, server, tmp_path):
 
 def test_first_checksum_is_recorded_and_enforced(catalogue, server, files, tmp_path):
     run(server, tmp_path, emotions=["sadness"])
-    (table,) = tmp_path.rglob("checksums.json")
+    table = tmp_path / paths.CHECKSUMS
     assert "sha256" in next(iter(json.loads(table.read_text()).values()))
+    shutil.rmtree(tmp_path / paths.DOWNLOADS)
     page = server.pages["/download.zip"]
     server.pages["/download.zip"] = Page(packed({**files, "wav/x.txt": b"changed"}))
     try:

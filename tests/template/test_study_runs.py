@@ -89,7 +89,8 @@ def test_a_default_study_runs_from_end_to_end(default_study, environment, tmp_pa
     ).stdout
     assert "dvc.lock" in untracked
     assert "metrics/summary.json" in untracked
-    assert "data/" not in untracked
+    of_data = [line for line in untracked.splitlines() if " data/" in line]
+    assert of_data == ["?? data/fingerprint.json"]
     assert "models/" not in untracked
 
 
