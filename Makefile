@@ -4,7 +4,8 @@
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
-export PATH := $(BIN):$(PATH)
+# The tests generate studies, whose toolkit is built with uv.
+export PATH := $(BIN):$(dir $(UV)):$(PATH)
 export UV_COMPILE_BYTECODE := 1
 
 .PHONY: help install repro test quick check deps lock clean
@@ -50,8 +51,10 @@ deps: install
 lock: | $(UV)
 	$(UV) pip compile pyproject.toml -q -o requirements.lock --universal \
 	  --python-version 3.10 --generate-hashes --no-header --no-emit-index-url \
-	  --no-emit-find-links --extra audb --extra ffmpeg --extra images \
-	  --extra opensmile --extra s3 --extra dev
+	  --no-emit-find-links --extra albumentations --extra audb \
+	  --extra audiomentations --extra ffmpeg --extra images --extra opensmile \
+	  --extra s3 --extra torch-audiomentations --extra torchvision \
+	  --extra transformers --extra dev
 
 clean:
 	rm -rf .venv .uv .ckpt .rehear

@@ -139,5 +139,5 @@ def test_a_store_of_another_format_is_refused(tmp_path):
     folder = make(tmp_path)
     meta = json.loads((folder / "meta.json").read_text())
     (folder / "meta.json").write_text(json.dumps({**meta, "version": 99}))
-    with pytest.raises(DataError, match="written in format 99, expected 1"):
+    with pytest.raises(DataError, match="written in format 99, expected 2"):
         Store.open(folder)

@@ -3,17 +3,19 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rehear import tasks
+from rehear import signals, tasks
 from rehear.augmentations import AUGMENTATIONS
 from rehear.clips import ClipSet, Step
 from rehear.errors import DataError
 from rehear.manifest import Clip, Manifest
 from rehear.models import GIVEN, MODELS
 from rehear.params import Params, Part, Train
+from rehear.signals import UNKNOWN, Signal
 from rehear.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
@@ -42,29 +44,33 @@ class Online:
         return {"spec": dict(self.spec), "place": self.place, "state": state}
 
 
-def build_online(specs: Iterable[Mapping[str, Any]], sample_rate: int) -> list[Online]:
-    """Build those of all transforms that are marked ``online: true``."""
-    return [
-        _online(spec, spec.get("order", place), sample_rate)
+def build_online(specs: Iterable[Mapping[str, Any]], before: Signal) -> list[Online]:
+    """Build those of all transforms that are marked ``online: true``.
+
+    Args:
+        specs: all transforms of the study
+        before: what the store holds
+    """
+    records = [
+        {"spec": spec, "place": spec.get("order", place), "state": None}
         for place, spec in enumerate(specs)
         if spec.get("online")
     ]
-
-
-def _online(spec: Mapping[str, Any], place: float, sample_rate: int) -> Online:
-    return Online(spec, TRANSFORMS.build(spec, sample_rate=sample_rate), place)
+    return restore_online(records, before)
 
 
 def restore_online(
-    records: Iterable[Mapping[str, Any]], sample_rate: int
+    records: Iterable[Mapping[str, Any]], before: Signal
 ) -> list[Online]:
     """Rebuild online transforms, with what they learnt, from a model's record."""
     restored = []
-    for record in records:
-        entry = _online(record["spec"], record["place"], sample_rate)
+    for record in sorted(records, key=lambda record: record["place"]):
+        spec = record["spec"]
+        part = TRANSFORMS.build(spec, sample_rate=before.rate)
         if record["state"]:
-            entry.apply.restore(record["state"])
-        restored.append(entry)
+            part.restore(record["state"])
+        restored.append(Online(spec, part, record["place"]))
+        before = signals.after(part, spec["name"], before)
     return restored
 
 
@@ -83,7 +89,12 @@ def _through(x: np.ndarray, parts: Iterable[Callable[..., np.ndarray]]) -> np.nd
 
 
 def arrange(
-    online: Sequence[Online], augment: Sequence[Part], *, split: str
+    online: Sequence[Online],
+    augment: Sequence[Part],
+    *,
+    split: str,
+    before: Signal = UNKNOWN,
+    study: Path = Path(),
 ) -> tuple[list[Step], list[Any]]:
     """Put online transforms and augmentations of a split in their order.
 
@@ -92,26 +103,43 @@ def arrange(
     ``order: 2.5`` stands behind the third one. ``splits`` limits a part to some
     splits; augmentations are for the training split where it says nothing.
 
+    Args:
+        online: transforms
+        augment: parts of kind augmentation
+        split: train, dev or test
+        before: what the store holds
+        study: folder that paths of parts are relative to
+
     Returns:
         Steps of one clip, and mixes of a batch.
+
+    Raises:
+        ParamsError: if a part does not take what comes before it
     """
-    steps = [
-        (entry.place, Step(entry.apply, entry.spec["name"]))
+    placed: list[tuple[float, Part, Any]] = [
+        (entry.place, Part(entry.spec), entry.apply)
         for entry in online
         if split in entry.spec.get("splits", (split,))
     ]
-    mixes: list[Any] = []
-    for spec in augment:
-        part = AUGMENTATIONS.build(spec)
-        if split not in spec.get("splits", ("train",)):
+    placed += [(spec.get("order", math.inf), spec, None) for spec in augment]
+    steps: list[Step] = []
+    mixes: list[tuple[str, Any]] = []
+    for _, spec, apply in sorted(placed, key=lambda entry: entry[0]):
+        name, draws = spec["name"], apply is None
+        if draws:
+            apply = AUGMENTATIONS.build(spec, sample_rate=before.rate, study=study)
+            if split not in spec.get("splits", ("train",)):
+                continue
+        if getattr(apply, "batch", False):
+            mixes.append((name, apply))
             continue
-        if getattr(part, "batch", False):
-            mixes.append(part)
-        else:
-            place = spec.get("order", math.inf)
-            steps.append((place, Step(part, spec["name"], draws=True)))
-    ordered = sorted(steps, key=lambda entry: entry[0])
-    return [step for _, step in ordered], mixes
+        what = "augmentation" if draws else "transform"
+        before = signals.after(apply, name, before, what=what)
+        by_clip = getattr(apply, "by_clip", False)
+        steps.append(Step(apply, name, draws=draws, by_clip=by_clip))
+    for name, mix in mixes:
+        signals.after(mix, name, before, what="augmentation")
+    return steps, [mix for _, mix in mixes]
 
 
 def of_split(manifest: Manifest, store: "Store", split: str) -> list[tuple[int, Clip]]:

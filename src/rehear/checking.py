@@ -22,6 +22,7 @@ from rehear.transforms.chain import check_kind
 # What the program gives to parts of each kind; see the kinds' own modules.
 GIVEN = {
     "transform": ("sample_rate",),
+    "augmentation": ("sample_rate", "study"),
     "model": ("num_outputs", "input_shape"),
     "loss": ("counts", "task"),
     "optimizer": ("parameters", "lr"),
@@ -119,17 +120,21 @@ def dry_run(study: Path, params: Params) -> list[str]:
     specs, rate = params.preprocess.transforms, params.preprocess.sample_rate
     kind = inputs.kind(file)
     check_kind(specs, kind=kind, file=file)
-    chain = transforms.build(transforms.offline(specs), sample_rate=rate)
+    chain = transforms.build(transforms.offline(specs), sample_rate=rate, kind=kind)
     trace = chain.trace(x, kind)
     path = [f"{name} {_shape(x)}" for name, x in trace]
     features = trace[-1][1]
-    for entry in building.build_online(specs, rate):
+    online = building.build_online(specs, chain.after)
+    for entry in online:
         if getattr(entry.apply, "learns", False):
             entry.apply.learn([features, features * 0.9])
         features = entry.apply(features)
         path.append(f"{entry.spec['name']} {_shape(features)}")
     model = building.build_model(params.model, task, features.shape, seed=0)
     outputs = _outputs(params, model, features)
+    building.arrange(
+        online, params.augment, split="train", before=chain.after, study=study
+    )
     _build_rest(params, task, model)
     path += [str(params.model["name"]), f"logits {_shape(outputs)}"]
     return path
@@ -151,10 +156,9 @@ def _outputs(params: Params, model: Any, features: np.ndarray) -> np.ndarray:
 
 def _build_rest(params: Params, task: tasks.Task, model: Any) -> None:
     """Build what only training needs, since parts check their arguments then."""
-    from rehear import building, losses, optim
+    from rehear import losses, optim
 
     settings = params.train
-    building.arrange((), params.augment, split="train")
     loss = losses.choose(settings.loss, task=task.name) or task.loss
     losses.LOSSES.build(loss, counts=[1] * len(task.labels), task=task)
     optimizer = optim.OPTIMIZERS.build(

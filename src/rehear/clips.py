@@ -31,11 +31,13 @@ class Step:
         apply: ``(x) → x``, or ``(x, generator) → x`` if it draws
         name: as in params.yaml
         draws: whether it takes a generator
+        by_clip: whether it takes the clip's id, too
     """
 
     apply: Callable[..., np.ndarray]
     name: str
     draws: bool = False
+    by_clip: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ class ClipSet:
         for step in steps:
             if step.draws:
                 draw = generator(self.seed, "augment", draws, epoch, clip)
-                x, draws = step.apply(x, draw), draws + 1
+                named = (clip,) if step.by_clip else ()
+                x, draws = step.apply(x, draw, *named), draws + 1
             else:
                 x = step.apply(x)
         return x

@@ -15,7 +15,7 @@ import numpy as np
 from rehear import audio
 from rehear.archives import SEPARATOR, Source, locate
 from rehear.errors import AudioError
-from rehear.transforms.chain import FEATURES, WAVEFORM
+from rehear.signals import FEATURES, WAVEFORM
 
 ARRAYS = frozenset({".npy"})
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})

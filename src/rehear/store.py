@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from rehear.errors import DataError
+from rehear.signals import Signal
 
 META = "meta.json"
 INDEX = "index.csv"
 FAILED = "failed.csv"
 INDEX_COLUMNS = ("clip", "shard", "offset", "shape")
 FAILED_COLUMNS = ("clip", "file", "reason")
-VERSION = 1
+VERSION = 2
 
 
 def shard_name(number: int) -> str:
@@ -81,6 +82,11 @@ class Store:
             ) from None
         _check(folder, meta, ids, shards)
         return cls(ids, places, shapes, shards, meta)
+
+    @property
+    def signal(self) -> Signal:
+        """What kind of array the features are, and their sample rate."""
+        return Signal(self.meta["kind"], self.meta["rate"])
 
     def __len__(self) -> int:
         return len(self.ids)

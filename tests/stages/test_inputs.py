@@ -140,7 +140,7 @@ def test_transform_of_waveforms_is_refused_at_once(tmp_path, ending, name, onlin
     study = make(tmp_path, ending, folders=False)
     part = {"name": name, **({"online": True} if online else {})}
     values = change(study, preprocess={"transforms": [part]})
-    message = rf"'{name}' takes a waveform, but data/own/.*\.{ending} holds an array"
+    message = rf"'{name}' takes a waveform .*, but data/own/.*\.{ending} holds an array"
     with pytest.raises(ParamsError, match=message):
         checking.dry_run(study, values)
     fetch.run(values, study, processes=1)
@@ -161,7 +161,7 @@ def test_one_array_among_recordings_is_refused_at_once(tmp_path):
     table.write_text(text.replace(f"{first.stem}.wav", first.name))
     values = change(study, preprocess={"transforms": ["mono"], "on_error": "skip"})
     fetch.run(values, study, processes=1)
-    message = rf"'mono' takes a waveform, but .*{first.name}"
+    message = rf"'mono' takes a waveform .*, but .*{first.name}"
     with pytest.raises(ParamsError, match=message):
         preprocess.run(values, study)
 

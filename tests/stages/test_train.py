@@ -58,7 +58,8 @@ def study(tmp_path):
     rows = [f"{clip.clip},0,{6 * i},6" for i, clip in enumerate(clips)]
     index = "\n".join(["clip,shard,offset,shape", *rows, ""])
     atomic.write_text(tmp_path / "data/features/index.csv", index)
-    meta = {"version": 1, "shards": [75 * 6], "count": 75, "sample_rate": 16000}
+    meta = {"version": 2, "shards": [75 * 6], "count": 75, "sample_rate": 16000}
+    meta |= {"kind": "features", "rate": 16000}
     atomic.write_json(tmp_path / "data/features/meta.json", {**meta, "transforms": []})
     with (tmp_path / "params.yaml").open("w") as stream:
         YAML().dump(SETTINGS, stream)

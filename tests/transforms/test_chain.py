@@ -7,8 +7,9 @@ import pytest
 
 from rehear import transforms
 from rehear.errors import DataError, ParamsError
+from rehear.signals import FEATURES, WAVEFORM
 from rehear.transforms import TRANSFORMS, Chain
-from rehear.transforms.chain import FEATURES, WAVEFORM, Step, check_kind
+from rehear.transforms.chain import Step, check_kind
 
 
 def names(specs):
@@ -57,14 +58,14 @@ def test_build_supplies_the_sample_rate():
 
 
 def test_features_before_a_transform_of_waveforms_are_refused_at_once():
-    with pytest.raises(ParamsError, match="'mono' takes a waveform, but 'log_mel'"):
+    with pytest.raises(ParamsError, match="'mono' takes a waveform .*, but 'log_mel'"):
         transforms.build(["log_mel", "mono"], sample_rate=16000)
 
 
 def test_features_in_place_of_a_waveform_are_refused_by_name():
     own = Step("own", lambda x: x[None])
     mono = Step("mono", TRANSFORMS.build("mono"))
-    with pytest.raises(DataError, match=r"'mono' takes a waveform.*got features"):
+    with pytest.raises(DataError, match=r"'mono' takes a waveform.*got an array"):
         Chain([own, mono])(np.ones((1, 5), np.float32))
 
 
@@ -84,7 +85,7 @@ def pooled(monkeypatch):
 @pytest.mark.parametrize(
     ("specs", "kind", "message"),
     [
-        (["log_mel"], FEATURES, "'log_mel' takes a waveform, .* an array.*remove it"),
+        (["log_mel"], FEATURES, "'log_mel' takes a waveform .* an array.*remove it"),
         (["standardize", {"name": "fit", "order": -1}], FEATURES, "'fit' takes a wave"),
         ([{"name": "mono", "online": True}], FEATURES, "'mono' takes a waveform"),
         (["pooled"], WAVEFORM, "'pooled' takes features, but x.npy holds sound"),

@@ -96,15 +96,13 @@ def _predict(
     batch_size: int,
 ) -> dict[str, Predictions]:
     task = tasks.restore(config["task"])
-    online = building.restore_online(
-        config["online"], config["preprocess"]["sample_rate"]
-    )
+    online = building.restore_online(config["online"], store.signal)
     run = engine.pick(settings.device, settings.precision)
     model = training.place(model, run.device, settings)
     tables = {}
     for split in ("dev", "test"):
         found = building.of_split(clips, store, split)
-        steps, _ = building.arrange(online, (), split=split)
+        steps, _ = building.arrange(online, (), split=split, before=store.signal)
         logits = training.predict(
             model,
             building.clip_set(store, found, task, steps=steps),

@@ -27,7 +27,8 @@ from rehear import (
 from rehear.errors import DataError
 from rehear.extraction import Block, Extraction
 from rehear.params import Params, Preprocess
-from rehear.transforms.chain import check_kind
+from rehear.signals import ANY, Signal
+from rehear.transforms.chain import Chain, check_kind
 
 _NAMED = 10
 _RESAMPLER = f"{resampling.NAME} {resampling.VERSION}"
@@ -58,12 +59,15 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
     settings = params.preprocess
     rate, specs = settings.sample_rate, transforms.offline(settings.transforms)
     chain = transforms.build(specs, sample_rate=rate)
-    described = _described(settings)
     clips = manifest.read(study / paths.MANIFEST).clips
     if not clips:
         raise DataError(f"{study / paths.MANIFEST} lists no clips; run `rehear fetch`")
-    for kind, file in {inputs.kind(clip.file): clip.file for clip in clips}.items():
+    files = {inputs.kind(clip.file): clip.file for clip in clips}
+    for kind, file in files.items():
         check_kind(settings.transforms, kind=kind, file=file)
+    kind = next(iter(files)) if len(files) == 1 else ANY
+    chain = Chain(chain.steps, Signal(kind, rate))
+    described = _described(settings, chain.after)
     # Without online transforms: changing one of those makes no new features.
     resolved = [transforms.TRANSFORMS.resolve(spec) for spec in specs]
     # Before forking, so that the version is noted in the log once.
@@ -82,9 +86,11 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
     return study / paths.FEATURES
 
 
-def _described(settings: Preprocess) -> dict[str, Any]:
+def _described(settings: Preprocess, after: Signal) -> dict[str, Any]:
     """Return what ``meta.json`` says of the parameters, defaults written out."""
     return {
+        "kind": after.kind,
+        "rate": after.rate,
         "sample_rate": settings.sample_rate,
         "resampler": _RESAMPLER,
         "transforms": [

@@ -61,11 +61,13 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     clips = splits.for_fold(clips, fold, dev=draw.dev, seed=draw.seed)
     task = building.task_of(params, clips)
     found = {s: building.of_split(clips, store, s) for s in ("train", "dev")}
-    online = building.build_online(store.meta["transforms"], store.meta["sample_rate"])
+    online = building.build_online(store.meta["transforms"], store.signal)
     building.learn_online(online, store, [row for row, _ in found["train"]])
     sets = {}
     for split, entries in found.items():
-        steps, mixes = building.arrange(online, params.augment, split=split)
+        steps, mixes = building.arrange(
+            online, params.augment, split=split, before=store.signal, study=study
+        )
         sets[split] = building.clip_set(
             store, entries, task, steps=steps, mixes=mixes, seed=seed
         )

@@ -3,8 +3,8 @@
 To add one, write a class in a module of this folder and one line in the table.
 Its constructor takes keyword arguments with defaults, and ``sample_rate`` if it
 needs it; calling it turns one array into another. ``takes`` and ``gives`` say
-``"waveform"`` (channels, samples), ``"features"`` (anything else) or ``"any"``,
-so that a list in the wrong order is refused before any audio is read.
+what kind of array that is, see ``rehear.signals``, so that a list in the wrong
+order is refused before any audio is read.
 """
 
 from rehear.catalogue import Catalogue

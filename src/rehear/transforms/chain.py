@@ -1,16 +1,15 @@
 """Transforms in a row: in which order, when, and whether they fit together."""
 
-import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from rehear import signals
 from rehear.catalogue import Spec, name_of
 from rehear.errors import DataError, ParamsError
+from rehear.signals import ANY, FEATURES, UNKNOWN, WAVEFORM, Signal
 
-WAVEFORM, FEATURES, ANY = "waveform", "features", "any"
-_TAKES = {WAVEFORM: "a waveform", FEATURES: "features"}
 _HOLDS = {WAVEFORM: "sound", FEATURES: "an array or an image"}
 _Transform = Callable[[np.ndarray], np.ndarray]
 
@@ -25,16 +24,22 @@ class Step(NamedTuple):
 class Chain:
     """Transforms, applied one after the other.
 
+    Attributes:
+        after: what comes out
+
     Args:
         steps: in the order of execution
+        before: what goes in
 
     Raises:
         ParamsError: if a transform takes what the one before does not give
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], before: Signal = UNKNOWN) -> None:
         self.steps = tuple(steps)
-        _check_order(self.steps)
+        self.after = before
+        for step in self.steps:
+            self.after = signals.after(step.apply, step.name, self.after)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Send one clip through all transforms.
@@ -99,12 +104,13 @@ def online(specs: Sequence[Spec]) -> list[Spec]:
     return [spec for spec in ordered(specs) if _is_online(spec)]
 
 
-def build(specs: Sequence[Spec], *, sample_rate: int) -> Chain:
+def build(specs: Sequence[Spec], *, sample_rate: int, kind: str = ANY) -> Chain:
     """Build a chain of the given parts, in the given order.
 
     Args:
         specs: parts of kind transform, as ``offline`` or ``online`` return them
-        sample_rate: of the waveforms, in Hz
+        sample_rate: of the waveforms that go in, in Hz
+        kind: of what goes in
 
     Raises:
         ParamsError: if a part is unknown, refuses its arguments or does not fit
@@ -112,12 +118,12 @@ def build(specs: Sequence[Spec], *, sample_rate: int) -> Chain:
     """
     from rehear.transforms import TRANSFORMS
 
-    return Chain(
-        [
-            Step(name_of(spec), TRANSFORMS.build(spec, sample_rate=sample_rate))
-            for spec in specs
-        ]
-    )
+    steps, rate = [], sample_rate
+    for spec in specs:
+        part = TRANSFORMS.build(spec, sample_rate=rate)
+        steps.append(Step(name_of(spec), part))
+        rate = getattr(part, "rate_after", rate)
+    return Chain(steps, Signal(kind, sample_rate))
 
 
 def check_kind(specs: Sequence[Spec], *, kind: str, file: str) -> None:
@@ -134,12 +140,12 @@ def check_kind(specs: Sequence[Spec], *, kind: str, file: str) -> None:
     from rehear.transforms import TRANSFORMS
 
     for spec in ordered(specs)[:1]:
-        takes = getattr(TRANSFORMS.get(name_of(spec)), "takes", ANY)
-        if takes not in (ANY, kind):
+        part = TRANSFORMS.get(name_of(spec))
+        if not signals.fits(part, kind):
             advice = "remove it" if kind == FEATURES else "put another one before it"
             raise ParamsError(
-                f"preprocess.transforms: '{name_of(spec)}' takes {_TAKES[takes]}, but "
-                f"{file} holds {_HOLDS[kind]}; {advice}"
+                f"preprocess.transforms: '{name_of(spec)}' takes "
+                f"{signals.described(part)}, but {file} holds {_HOLDS[kind]}; {advice}"
             )
 
 
@@ -147,26 +153,8 @@ def _is_online(spec: Spec) -> bool:
     return not isinstance(spec, str) and bool(spec.get("online", False))
 
 
-def _check_order(steps: Sequence[Step]) -> None:
-    for before, step in itertools.pairwise(steps):
-        gives, takes = _gives(before.apply), getattr(step.apply, "takes", ANY)
-        if takes not in (ANY, gives) and gives != ANY:
-            raise ParamsError(
-                f"transform '{step.name}' takes a {takes}, but '{before.name}' before "
-                f"it gives {gives}; change the order of the transforms"
-            )
-
-
-def _gives(transform: Any) -> str:
-    return getattr(transform, "gives", ANY)
-
-
 def _applied(step: Step, x: np.ndarray) -> np.ndarray:
-    if getattr(step.apply, "takes", ANY) == WAVEFORM and x.ndim != 2:
-        raise DataError(
-            f"transform '{step.name}' takes a waveform (channels, samples), but got "
-            f"features {x.shape}; change the order of the transforms"
-        )
+    signals.check_shape(step.apply, step.name, x, what="transform")
     try:
         return step.apply(x)
     except DataError as error:

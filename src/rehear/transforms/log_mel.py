@@ -6,7 +6,7 @@ import logging
 import numpy as np
 
 from rehear.resampling import overlapping
-from rehear.transforms.chain import FEATURES, WAVEFORM
+from rehear.signals import SPECTROGRAM, WAVEFORM
 
 _FRAMES = 256  # frames transformed at once: what they need stays in the cache
 _DB = np.float32(10 / np.log(10))
@@ -43,7 +43,7 @@ class LogMel:
         ValueError: if an argument is out of range
     """
 
-    takes, gives = WAVEFORM, FEATURES
+    takes, gives = WAVEFORM, SPECTROGRAM
 
     def __init__(
         self,

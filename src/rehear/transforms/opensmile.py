@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rehear.errors import DataError, ParamsError, suggest
-from rehear.transforms.chain import FEATURES, WAVEFORM
+from rehear.signals import FEATURES, WAVEFORM
 
 _LEVELS = {
     "functionals": "Functionals",

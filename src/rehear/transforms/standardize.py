@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rehear.errors import ParamsError
+from rehear.signals import ANY, SAME
 
 _VECTORS = 1024  # clips in a bundle
 
@@ -24,7 +25,7 @@ class Standardize:
         any, kept
     """
 
-    takes = gives = "any"
+    takes, gives = ANY, SAME
     learns = True
 
     def __init__(self) -> None:

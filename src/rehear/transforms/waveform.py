@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rehear.transforms.chain import WAVEFORM
+from rehear.signals import WAVEFORM
 
 
 class Mono:
