@@ -135,7 +135,7 @@ def _after_other(sound: Sound, draw: Draw) -> Changed:
 
 
 def _between_other(sound: Sound, draw: Draw) -> Changed:
-    parts = (sound.other, sound.waveform, sound.other[:, ::-1])
+    parts = (sound.other, sound.waveform, sound.other)
     return _stored(_joined(*parts), sound.rate)
 
 
@@ -393,13 +393,19 @@ def cost(clips: int, seconds: int) -> dict[str, float]:
 
 def cost_table(costs: Sequence[dict[str, float]]) -> str:
     """Return the costs as Markdown."""
-    lines = [
-        (
-            "| clips | of | prints | a second of sound | MiB of prints | search | a clip | "
-            "peak MiB before, with search | likely pairs | planted copies among them |"
-        ),
-        "|---" * 10 + "|",
-    ]
+    heads = (
+        "clips",
+        "of",
+        "prints",
+        "a second of sound",
+        "MiB of prints",
+        "search",
+        "a clip",
+        "peak MiB before, with search",
+        "likely pairs",
+        "planted copies among them",
+    )
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     lines += [
         f"| {row['clips']:,} | {row['seconds']} s | {row['print_seconds']:.1f} s | "
         f"{1000 * row['print_seconds'] / row['clips'] / row['seconds']:.2f} ms | "

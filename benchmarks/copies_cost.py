@@ -37,10 +37,10 @@ def synthetic(number: int, seconds: int) -> np.ndarray:
 
 
 def noisy(waveform: np.ndarray, number: int) -> np.ndarray:
-    """Return a waveform with white noise at 20 dB SNR."""
+    """Return a waveform with white noise at 30 dB SNR."""
     draw = generator(_SEED, "noise", number)
     noise = draw.standard_normal(waveform.shape, dtype=np.float32)
-    return waveform + noise * np.sqrt(np.square(waveform).mean() / 100)
+    return waveform + noise * np.sqrt(np.square(waveform).mean() / 1000)
 
 
 def measure(clips: int, seconds: int) -> dict[str, float]:

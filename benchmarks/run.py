@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import (
     cnn10,
+    copies,
     egemaps,
     ffnn,
     fsdd,
@@ -31,8 +32,9 @@ BENCHMARKS: dict[str, Callable[[Workspace], Finding]] = {
     "ffnn": ffnn.run,
     "cnn10": cnn10.run,
     "scale": scale.run,
+    "copies": copies.run,
 }
-ALONE = frozenset({"scale"})  # measure Rehear only
+ALONE = frozenset({"copies", "scale"})  # measure Rehear only
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

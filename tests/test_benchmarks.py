@@ -215,7 +215,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_command_line_helps_and_knows_its_benchmarks():
-    assert "startup log_mel egemaps ffnn cnn10" in run("--help").stdout
+    assert "startup log_mel egemaps ffnn cnn10 scale copies" in run("--help").stdout
     answer = run("log_mell")
     assert answer.returncode == 1
     assert answer.stderr.startswith("benchmarks: unknown benchmark 'log_mell'.")
@@ -233,3 +233,36 @@ def test_quick_benchmark_runs(name, tmp_path, recordings):
     assert found["benchmarks"][name]["comparisons"]
     assert found["machine"]["cores"] >= 1
     assert "| work | autrainer | rehear | ratio |" in answer.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["scale", "copies"])
+def test_benchmark_of_rehear_alone_runs(name, tmp_path, recordings):
+    out = tmp_path / "results.json"
+    answer = run(name, "--quick", "--data", str(recordings / "fsdd"), "--out", str(out))
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(out.read_text())["benchmarks"][name]
+    assert found["notes"]
+    if name == "copies":
+        louder = found["facts"]["sets"]["FSDD"]["changes"]["gain −20 dB"]
+        assert louder["recall"] == 1
+
+
+def test_planted_copies_are_found_and_false_pairs_told(tmp_path):
+    from benchmarks import copies
+
+    made = tmp_path / "made"
+    made.mkdir()
+    for number in range(3):
+        draw = np.random.default_rng(number)
+        swell = np.repeat(draw.uniform(0.01, 0.3, 50), 320)
+        noise = swell * draw.standard_normal(16000)
+        audio.write(made / f"{number}.wav", noise[None].astype(np.float32), 16000)
+    files = ["0.wav", "1.wav", "2.wav"]
+    found = copies.measure(copies.Recordings("made", made, files), tmp_path)
+    rows = found["changes"]
+    assert rows.keys() == copies.CHANGES.keys()
+    assert rows["gain −20 dB"]["recall"] == rows["16 bits"]["recall"] == 1
+    assert rows["inside a longer one"]["recall"] == 1
+    assert found["false"] == []
+    assert "| gain −20 dB | 1 |" in copies.table({"made": found})
