@@ -23,15 +23,21 @@ class Made(Extraction):
 
 
 SHAPES = {
+    "image": lambda i: np.full((1, 2, 3), i % 256, np.uint8),
+    "mixed": lambda i: np.full(6, 1, np.float32 if i % 2 else np.uint8),
+    "parted": lambda i: np.full(6, 1, np.float32 if i > 150 else np.uint8),
+    "smooth": lambda i: np.float32(i) + np.linspace(0, 1, 6, dtype=np.float32),
+    "huge": lambda i: np.full(6, 1e4 * i, np.float32),
     "equal": lambda i: np.full((1, 2, 3), i, np.float32),
     "ragged": lambda i: np.full((1, 2, 1 + i % 5), i, np.float32),
     "large": lambda i: np.full((1, 64, 101), i, np.float32),
 }
 
 
-def make(folder: Path, kind="equal", count=300):
+def make(folder: Path, kind="equal", count=300, dtype="float32"):
     clips = [Clip(str(i), kind, duration=1.0) for i in range(count)]
-    work = Made(clips, plan(clips, sample_rate=100), folder, 100, Chain([]), folder)
+    blocks = plan(clips, sample_rate=100)
+    work = Made(clips, blocks, folder, 100, Chain([]), folder, dtype)
     store = folder / "store"
     store.mkdir(parents=True)
     for number in work.missing():
@@ -83,7 +89,7 @@ def test_clips_cannot_be_changed_in_the_store(tmp_path):
 
 @pytest.mark.parametrize("kind", ["equal", "ragged"])
 def test_large_stores_are_cut_into_shards(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(packing, "SHARD_VALUES", 500)
+    monkeypatch.setattr(packing, "SHARD_BYTES", 4 * 500)
     store = Store.open(make(tmp_path, kind))
     assert len(store.meta["shards"]) > 3
     assert max(store.meta["shards"]) <= 500
@@ -95,9 +101,46 @@ def test_large_stores_are_cut_into_shards(tmp_path, monkeypatch, kind):
 
 
 def test_a_clip_larger_than_a_shard_gets_its_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(packing, "SHARD_VALUES", 5)
+    monkeypatch.setattr(packing, "SHARD_BYTES", 4 * 5)
     store = Store.open(make(tmp_path, count=10))
     assert store.meta["shards"] == [6] * 10
+
+
+def test_images_keep_their_bytes(tmp_path):
+    store = Store.open(make(tmp_path, "image", dtype="float16"))
+    assert store.meta["dtype"] == "uint8"
+    assert store[255].dtype == store.gather([3]).dtype == np.uint8
+    assert (store[255] == 255).all()
+    assert store.meta["statistics"]["max"] == 255
+    assert "rms_error" not in store.meta["statistics"]
+
+
+def test_half_precision_takes_half_the_space_and_tells_its_error(tmp_path):
+    whole = make(tmp_path / "whole", "smooth")
+    store = Store.open(half := make(tmp_path / "half", "smooth", dtype="float16"))
+    sizes = [(f / "features-000.npy").stat().st_size - 128 for f in (half, whole)]
+    assert 2 * sizes[0] == sizes[1]
+    exact = np.concatenate(list(Store.open(whole)))
+    errors = np.abs(np.concatenate(list(store)).astype(np.float64) - exact)
+    said = store.meta["statistics"]
+    assert said["largest_error"] == errors.max() > 0
+    assert said["rms_error"] == pytest.approx(np.sqrt(np.square(errors).mean()))
+
+
+def test_numbers_beyond_half_precision_are_refused_by_clip(tmp_path):
+    store = make(tmp_path, "huge", count=9, dtype="float16")
+    failed = (store / "failed.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in failed[1:]] == ["7", "8"]
+    assert "70000 is beyond float16; set preprocess.dtype: float32" in failed[1]
+
+
+def test_whole_numbers_among_others_are_refused(tmp_path):
+    store = make(tmp_path, "mixed", count=4)
+    failed = (store / "failed.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in failed[1:]] == ["1", "3"]
+    assert "its features are float32, but others are uint8" in failed[1]
+    with pytest.raises(DataError, match=r"several types \(.*uint8.*to_float"):
+        make(tmp_path / "more", "parted", count=304)
 
 
 def test_statistics_are_those_of_all_values(tmp_path):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rehear import audio, inputs
+from rehear.earlier import Earlier
 from rehear.errors import DataError
 from rehear.manifest import Clip
 from rehear.transforms import Chain
@@ -30,23 +31,33 @@ class Block:
     """What is known of some consecutive clips, besides their features.
 
     Attributes:
+        dtype: of the features, little-endian
         shapes: of the features of each clip; ``None`` for one that failed
+        crcs: of the bytes of each clip's features; 0 for one that failed
         failed: ``(position in the block, reason)``
+        taken: number of clips whose features an earlier run had made
         count: number of values
         mean: of all values
         squares: sum of squared deviations from ``mean``
         low: smallest value
         high: largest value
+        error: largest error of rounding to ``dtype``
+        squared_error: sum of these errors, squared
         crc: of the bytes of the features
     """
 
+    dtype: str = "<f4"
     shapes: list[list[int] | None] = field(default_factory=list)
+    crcs: list[int] = field(default_factory=list)
     failed: list[tuple[int, str]] = field(default_factory=list)
+    taken: int = 0
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
     low: float = float("inf")
     high: float = float("-inf")
+    error: float = 0.0
+    squared_error: float = 0.0
     crc: int = 0
 
 
@@ -85,6 +96,9 @@ class Extraction:
         sample_rate: that sound is resampled to, in Hz
         chain: the transforms
         checkpoints: folder of finished blocks
+        dtype: of the store, ``float32`` or ``float16``; whole numbers of one
+            byte, such as images, are kept as they are
+        earlier: features that an earlier run has made, by content
     """
 
     clips: Sequence[Clip]
@@ -93,6 +107,8 @@ class Extraction:
     sample_rate: int
     chain: Chain
     checkpoints: Path
+    dtype: str = "float32"
+    earlier: Earlier | None = None
 
     def missing(self) -> list[int]:
         """Return the numbers of the blocks that are not there, or not whole."""
@@ -107,24 +123,50 @@ class Extraction:
         block, arrays = Block(), []
         for position, index in enumerate(self.blocks[number]):
             try:
-                features = self.features(self.clips[index])
+                features = self._stored(self.clips[index], block)
+                _check_type(features, arrays[:1], self.clips[index].file)
             except DataError as error:
                 block.failed.append((position, str(error)))
                 block.shapes.append(None)
+                block.crcs.append(0)
                 continue
             block.shapes.append(list(features.shape))
+            block.crcs.append(zlib.crc32(features.data.cast("B")))
             arrays.append(features.reshape(-1))
         values = np.concatenate(arrays) if arrays else np.empty(0, np.float32)
+        block.dtype = values.dtype.newbyteorder("<").str
         _measure(block, values)
         try:
             # The description comes second: where it is, the features are.
-            _put(self._path(number, "f32"), values.data.cast("B"))
+            _put(self._path(number, "values"), values.data.cast("B"))
             _put(self._path(number, "json"), json.dumps(asdict(block)).encode())
         except OSError as error:
             raise unwritable(self.checkpoints, error) from None
 
+    def _stored(self, clip: Clip, block: Block) -> np.ndarray:
+        """Return the features of a clip as they are stored, and count errors."""
+        if self.earlier is not None:
+            known = self.earlier.features(clip)
+            if known is not None:
+                block.taken += 1
+                return known
+        features = self.features(clip)
+        if features.dtype == np.uint8 or self.dtype == "float32":
+            return features
+        with np.errstate(over="ignore"):
+            rounded = features.astype(self.dtype)
+        if not np.isfinite(rounded).all():
+            raise DataError(
+                f"{clip.file}: the feature {np.abs(features).max():g} is beyond "
+                f"{self.dtype}; set preprocess.dtype: float32"
+            )
+        errors = np.abs(rounded.astype(np.float32) - features)
+        block.error = max(block.error, float(errors.max()))
+        block.squared_error += float(np.square(errors, dtype=np.float64).sum())
+        return rounded
+
     def features(self, clip: Clip) -> np.ndarray:
-        """Return the features of one clip, float32.
+        """Return the features of one clip, float32, or uint8 as an image has it.
 
         Raises:
             DataError: if the clip's file cannot be read, or a transform refuses
@@ -133,7 +175,9 @@ class Extraction:
         x, rate = inputs.read(self.root / clip.file, clip.start, clip.end)
         if rate:
             x = audio.resample(x, rate, self.sample_rate)
-        features = np.ascontiguousarray(self.chain(x), np.float32)
+        features = np.asarray(self.chain(x))
+        kept = np.uint8 if features.dtype == np.uint8 else np.float32
+        features = np.ascontiguousarray(features, kept)
         if features.size == 0:
             raise DataError(
                 f"{clip.file}: its features {features.shape} are empty; check "
@@ -153,20 +197,31 @@ class Extraction:
 
     def values(self, number: int) -> np.ndarray:
         """Return the features of a finished block, flat, memory-mapped."""
-        path = self._path(number, "f32")
+        path, dtype = self._path(number, "values"), self.read(number).dtype
         if path.stat().st_size == 0:
-            return np.empty(0, np.float32)
-        return np.asarray(np.memmap(path, np.float32, mode="r"))
+            return np.empty(0, dtype)
+        return np.asarray(np.memmap(path, np.dtype(dtype), mode="r"))
 
     def _path(self, number: int, ending: str) -> Path:
         return self.checkpoints / f"{number:06}.{ending}"
 
     def _is_whole(self, number: int) -> bool:
         try:
-            block, data = self.read(number), self._path(number, "f32").read_bytes()
+            block, data = self.read(number), self._path(number, "values").read_bytes()
+            size = np.dtype(block.dtype).itemsize * block.count
         except (OSError, ValueError, TypeError):
             return False
-        return len(data) == 4 * block.count and zlib.crc32(data) == block.crc
+        return len(data) == size and zlib.crc32(data) == block.crc
+
+
+def _check_type(features: np.ndarray, others: list[np.ndarray], file: str) -> None:
+    for other in others:
+        if other.dtype != features.dtype:
+            raise DataError(
+                f"{file}: its features are {features.dtype}, but others are "
+                f"{other.dtype}; end preprocess.transforms with one that gives the "
+                "same for all, such as to_float"
+            )
 
 
 def _measure(block: Block, values: np.ndarray) -> None:
@@ -174,7 +229,7 @@ def _measure(block: Block, values: np.ndarray) -> None:
     block.count = values.size
     if values.size:
         block.mean = float(values.mean(dtype=np.float64))
-        deviations = values - np.float32(block.mean)
+        deviations = values.astype(np.float32, copy=False) - np.float32(block.mean)
         block.squares = float(np.square(deviations, dtype=np.float64).sum())
         block.low, block.high = float(values.min()), float(values.max())
 

@@ -6,6 +6,7 @@ processes nor an interruption shows in a byte of the store.
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from rehear import earlier
+from rehear.errors import DataError
 from rehear.extraction import Block, Extraction, unwritable
 from rehear.store import (
     FAILED,
@@ -24,7 +27,7 @@ from rehear.store import (
     shard_name,
 )
 
-SHARD_VALUES = 2**28  # float32 in a shard: 1 GiB
+SHARD_BYTES = 2**30
 
 
 def assemble(
@@ -43,18 +46,20 @@ def assemble(
         description: what else ``meta.json`` shall say
 
     Raises:
-        DataError: if the store cannot be written
+        DataError: if the store cannot be written, or some features are whole
+            numbers and others are not
     """
-    pieces = _pieces(extraction, blocks)
+    dtype = _dtype(extraction, blocks)
+    pieces = _pieces(extraction, blocks, SHARD_BYTES // dtype.itemsize)
     try:
-        sizes = _write_shards(folder, extraction, pieces)
+        sizes = _write_shards(folder, extraction, pieces, dtype)
         _write_csv(folder / INDEX, INDEX_COLUMNS, (piece.row for piece in pieces))
         _write_csv(folder / FAILED, FAILED_COLUMNS, failures(extraction, blocks))
         shapes = {piece.shape for piece in pieces}
         meta = {
             "version": VERSION,
             **description,
-            "dtype": "float32",
+            "dtype": dtype.name,
             "shape": list(shapes.pop()) if len(shapes) == 1 else None,
             "count": len(pieces),
             "failed": len(extraction.clips) - len(pieces),
@@ -80,8 +85,31 @@ def failures(
     return found
 
 
+def _dtype(extraction: Extraction, blocks: Sequence[Block]) -> np.dtype[Any]:
+    """Return the type that all features have.
+
+    Raises:
+        DataError: if there are several
+    """
+    first: dict[str, str] = {}
+    for positions, block in zip(extraction.blocks, blocks, strict=True):
+        if block.count:
+            first.setdefault(block.dtype, extraction.clips[positions[0]].file)
+    if len(first) > 1:
+        named = ", ".join(f"{np.dtype(d).name} near {f}" for d, f in first.items())
+        raise DataError(
+            f"features of clips have several types ({named}); end "
+            "preprocess.transforms with one that gives the same for all, such as "
+            "to_float"
+        )
+    return np.dtype(next(iter(first), "<f4"))
+
+
 def statistics(blocks: Sequence[Block]) -> dict[str, float]:
     """Return mean, standard deviation, minimum and maximum of all values.
+
+    Where they are rounded to 16 bits, also the largest error and its root mean
+    square.
 
     Means and squares of blocks are merged in float64, in the order of the
     blocks (Chan, Golub and LeVeque, 1979), so that no digit depends on who
@@ -95,12 +123,17 @@ def statistics(blocks: Sequence[Block]) -> dict[str, float]:
             mean += shift * block.count / total
             squares += block.squares + shift**2 * count * block.count / total
             count = total
-    return {
+    found: dict[str, float] = {
         "mean": mean,
         "std": (squares / count) ** 0.5,
         "min": min(block.low for block in blocks),
         "max": max(block.high for block in blocks),
     }
+    if any(block.dtype == "<f2" for block in blocks):
+        found["largest_error"] = max(block.error for block in blocks)
+        errors = math.fsum(block.squared_error for block in blocks)
+        found["rms_error"] = math.sqrt(errors / count)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,34 +147,42 @@ class _Piece:
     offset: int
     shape: tuple[int, ...]
     size: int
+    content: str
+    crc: int
 
     @property
-    def row(self) -> tuple[str, int, int, str]:
-        return self.clip, self.shard, self.offset, "x".join(map(str, self.shape))
+    def row(self) -> tuple[str | int, ...]:
+        shape = "x".join(map(str, self.shape))
+        place = (self.clip, self.shard, self.offset, shape)
+        return *place, self.content, self.crc
 
 
-def _pieces(extraction: Extraction, blocks: Sequence[Block]) -> list[_Piece]:
+def _pieces(extraction: Extraction, blocks: Sequence[Block], most: int) -> list[_Piece]:
     pieces, shard, offset = [], 0, 0
     for number, block in enumerate(blocks):
         start = 0
-        for index, dimensions in zip(
-            extraction.blocks[number], block.shapes, strict=True
+        for index, dimensions, crc in zip(
+            extraction.blocks[number], block.shapes, block.crcs, strict=True
         ):
             if dimensions is None:
                 continue
             shape = tuple(dimensions)
             size = int(np.prod(shape))
-            if offset and offset + size > SHARD_VALUES:
+            if offset and offset + size > most:
                 shard, offset = shard + 1, 0
-            clip = extraction.clips[index].clip
-            pieces.append(_Piece(clip, number, start, shard, offset, shape, size))
+            clip = extraction.clips[index]
+            where = (clip.clip, number, start, shard, offset, shape, size)
+            pieces.append(_Piece(*where, earlier.content(clip), crc))
             start += size
             offset += size
     return pieces
 
 
 def _write_shards(
-    folder: Path, extraction: Extraction, pieces: Sequence[_Piece]
+    folder: Path,
+    extraction: Extraction,
+    pieces: Sequence[_Piece],
+    dtype: np.dtype[Any],
 ) -> list[int]:
     sizes: list[int] = []
     for piece in pieces:
@@ -151,7 +192,7 @@ def _write_shards(
     runs = _runs(pieces)
     for number, size in enumerate(sizes):
         with (folder / shard_name(number)).open("wb") as stream:
-            header = {"descr": "<f4", "fortran_order": False, "shape": (size,)}
+            header = {"descr": dtype.str, "fortran_order": False, "shape": (size,)}
             np.lib.format.write_array_header_1_0(stream, header)
             for shard, block, start, end in runs:
                 if shard == number:

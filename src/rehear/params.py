@@ -7,23 +7,19 @@ its line, what was expected and the likely spelling. A *part* (``model``,
 catalogue of its kind checks.
 """
 
-import types
-import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal
 
-from rehear.catalogue import EXPECTED, misplaced
-from rehear.errors import ParamsError, suggest
+from rehear.catalogue import misplaced
+from rehear.errors import ParamsError
+from rehear.reader import Part, Reader
+
+__all__ = ["Part"]
 
 FILE = "params.yaml"
 NO_FOLD = "none"
-T = TypeVar("T")
-
-
-class Part(dict[str, Any]):
-    """A named part and its arguments, as ``{name: log_mel, n_mels: 64}``."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +66,14 @@ class Preprocess:
         sample_rate: sound is resampled to this rate, in Hz, by torchaudio's sinc
         transforms: applied in this order; one with ``online: true`` runs while
             training instead
+        dtype: of stored features, ``float32``, or ``float16`` for half the space;
+            images stay ``uint8``
         on_error: ``stop`` at clips without usable features, or ``skip`` them
     """
 
     sample_rate: int = 16000
     transforms: tuple[Part, ...] = ()
+    dtype: Literal["float32", "float16"] = "float32"
     on_error: Literal["stop", "skip"] = "stop"
 
 
@@ -203,9 +202,9 @@ def load(path: Path) -> Params:
             not fit; the text names line and key
     """
     tree = read_tree(path)
-    reader = _Reader(path, tree)
+    reader = Reader(path, tree)
     params: Params = reader.build(Params, _resolved(path, tree), ())
-    reader.check_ranges(params)
+    _check_ranges(reader, params)
     return params
 
 
@@ -266,115 +265,29 @@ def _plain(node: Any) -> Any:
     return node
 
 
-class _Reader:
-    """Builds the dataclasses, and knows the line of every key."""
-
-    def __init__(self, path: Path, tree: Any) -> None:
-        self.path = path
-        self.tree = tree
-
-    def fail(self, keys: Sequence[str | int], problem: str) -> NoReturn:
-        line, node = None, self.tree
+def _check_ranges(reader: Reader, params: Params) -> None:
+    for keys, low, high in _RANGES:
+        value: Any = params
         for key in keys:
-            try:
-                line = node.lc.data[key][0] + 1
-                node = node[key]
-            except (AttributeError, KeyError, TypeError, IndexError):
-                break
-        place = f" line {line}" if line else ""
-        dotted = ".".join(map(str, keys))
-        raise ParamsError(f"{self.path.name}{place}: {dotted}: {problem}")
+            value = getattr(value, key)
+        if value is not None and not low <= value <= high:
+            reader.fail(keys, f"expected {low:g} to {high:g}, found {value!r}")
+    for key in ("seeds", "folds"):
+        values = getattr(params, key)
+        if not values or len(set(values)) != len(values):
+            reader.fail((key,), "expected a list of different values, at least one")
+    if min(params.seeds) < 0:
+        reader.fail(("seeds",), "expected whole numbers from 0")
+    if params.fetch.split.dev + params.fetch.split.test >= 1:
+        reader.fail(("fetch", "split"), "dev and test together must stay below 1")
+    _check_places(reader, ("preprocess", "transforms"), params.preprocess.transforms)
+    _check_places(reader, ("augment",), params.augment)
 
-    def build(self, cls: type[T], node: Any, keys: tuple[str | int, ...]) -> T:
-        if not isinstance(node, Mapping):
-            self.fail(keys, f"expected keys and values, found {node!r}")
-        hints = typing.get_type_hints(cls)
-        for key in node:
-            if key not in hints:
-                self.fail(
-                    (*keys, key),
-                    f"unknown key.{suggest(key, hints)} Known: {', '.join(hints)}",
-                )
-        values = {
-            key: self.value(hints[key], value, (*keys, key))
-            for key, value in node.items()
-        }
-        return cls(**values)
 
-    def value(self, hint: Any, node: Any, keys: tuple[str | int, ...]) -> Any:
-        if typing.get_origin(hint) in (types.UnionType, typing.Union):
-            if node is None:
-                return None
-            hint = next(h for h in typing.get_args(hint) if h is not type(None))
-        if hint is Part:
-            return self.part(node, keys)
-        if is_dataclass(hint) and isinstance(hint, type):
-            return self.build(hint, node, keys)
-        if typing.get_origin(hint) is tuple:
-            return self.items(typing.get_args(hint)[0], node, keys)
-        if typing.get_origin(hint) is Literal:
-            return self.choice(typing.get_args(hint), node, keys)
-        return self.scalar(hint, node, keys)
-
-    def part(self, node: Any, keys: tuple[str | int, ...]) -> Part:
-        if isinstance(node, str):
-            return Part(name=node)
-        if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
-            self.fail(
-                keys,
-                f"expected a name, or {{name: …}} with arguments, found {node!r}",
-            )
-        return Part(node)
-
-    def items(
-        self, hint: Any, node: Any, keys: tuple[str | int, ...]
-    ) -> tuple[Any, ...]:
-        if not isinstance(node, list):
-            self.fail(keys, f"expected a list, found {node!r}; write [{node}]")
-        if hint is str:
-            node = [str(v) if type(v) is int else v for v in node]
-        return tuple(self.value(hint, v, (*keys, i)) for i, v in enumerate(node))
-
-    def choice(
-        self, known: Sequence[str], node: Any, keys: tuple[str | int, ...]
-    ) -> str:
-        if node not in known:
-            self.fail(
-                keys,
-                f"expected {' or '.join(known)}, found {node!r}."
-                f"{suggest(str(node), known)}",
-            )
-        return str(node)
-
-    def scalar(self, hint: type, node: Any, keys: tuple[str | int, ...]) -> Any:
-        if hint is float and type(node) is int:
-            return float(node)
-        if type(node) is not hint:
-            self.fail(keys, f"expected {EXPECTED[hint]}, found {node!r}")
-        return node
-
-    def check_ranges(self, params: Params) -> None:
-        for keys, low, high in _RANGES:
-            value: Any = params
-            for key in keys:
-                value = getattr(value, key)
-            if value is not None and not low <= value <= high:
-                self.fail(keys, f"expected {low:g} to {high:g}, found {value!r}")
-        for key in ("seeds", "folds"):
-            values = getattr(params, key)
-            if not values or len(set(values)) != len(values):
-                self.fail((key,), "expected a list of different values, at least one")
-        if min(params.seeds) < 0:
-            self.fail(("seeds",), "expected whole numbers from 0")
-        if params.fetch.split.dev + params.fetch.split.test >= 1:
-            self.fail(("fetch", "split"), "dev and test together must stay below 1")
-        self.check_places(("preprocess", "transforms"), params.preprocess.transforms)
-        self.check_places(("augment",), params.augment)
-
-    def check_places(self, keys: tuple[str, ...], parts: Sequence[Part]) -> None:
-        for index, part in enumerate(parts):
-            if wrong := misplaced(part):
-                self.fail((*keys, index, wrong[0]), wrong[1])
+def _check_places(reader: Reader, keys: tuple[str, ...], parts: Sequence[Part]) -> None:
+    for index, part in enumerate(parts):
+        if wrong := misplaced(part):
+            reader.fail((*keys, index, wrong[0]), wrong[1])
 
 
 _MANY = 1e12

@@ -9,10 +9,9 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from rehear.manifest import Clip
 from rehear.transforms import Chain
@@ -27,33 +26,64 @@ _CODE = (
     "resampling",
     "riff",
 )
+_LIBRARIES = (
+    "matplotlib",
+    "numpy",
+    "opensmile",
+    "pillow",
+    "soundfile",
+    "torch",
+    "torchaudio",
+    "transformers",
+)
 _MARK = "owner.lock"
 _ABANDONED = 7 * 24 * 3600  # seconds without a change
 
 
-def fingerprint(
-    chain: Chain, settings: Any, clips: Sequence[Clip], *, root: Path
-) -> str:
-    """Return a digest of all that features depend on.
+def recipe(chain: Chain, settings: Any, *, study: Path) -> str:
+    """Return a digest of all that features depend on but the clips.
 
-    That is the parameters, the contents of the clips and the code: of this
-    package where it makes features, and of all modules beside a transform,
-    those of a study's own included.
+    That is the parameters, the files that transforms read, the environment and
+    the code: of this package where it makes features, and of all modules beside
+    a transform, those of a study's own included.
 
     Args:
         chain: the transforms
         settings: parameters, ready for JSON
+        study: its folder, for its lock of the environment
+    """
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    digest.update(json.dumps(_versions()).encode())
+    lock = study / "requirements.lock"
+    files = [*_sources(chain), *([lock] if lock.is_file() else [])]
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def fingerprint(recipe: str, clips: Sequence[Clip], *, root: Path) -> str:
+    """Return a digest of all that features depend on.
+
+    Args:
+        recipe: for all but the clips
         clips: of the manifest, in its order
         root: folder that ``Clip.file`` is relative to
     """
-    digest = hashlib.sha256(f"{np.__version__} {json.dumps(settings)}".encode())
-    for file in _sources(chain):
-        digest.update(file.read_bytes())
+    digest = hashlib.sha256(recipe.encode())
     for clip in clips:
         content = clip.sha256 or _state(root, clip.file)
         place = (clip.clip, clip.file, clip.start, clip.end, content)
         digest.update(repr(place).encode())
     return digest.hexdigest()[:32]
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the libraries that features may come from."""
+    found = {}
+    for name in _LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 @contextlib.contextmanager

@@ -1,13 +1,14 @@
 """The packed store of features: a few large files, whatever the number of clips.
 
-``features-000.npy`` and so on hold the features of one clip after the other as
-flat float32; ``index.csv`` says where each clip begins and which shape it has.
-Arrays are memory-mapped, so opening a store of any size takes no memory.
+``features-000.npy`` and so on hold the features of one clip after the other,
+flat: float32, float16, or uint8 for images; ``index.csv`` says where each clip
+begins and which shape it has. Arrays are memory-mapped, so opening a store of any
+size takes no memory.
 """
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rehear.signals import Signal
 META = "meta.json"
 INDEX = "index.csv"
 FAILED = "failed.csv"
-INDEX_COLUMNS = ("clip", "shard", "offset", "shape")
+INDEX_COLUMNS = ("clip", "shard", "offset", "shape", "content", "crc")
 FAILED_COLUMNS = ("clip", "file", "reason")
 VERSION = 2
 
@@ -67,20 +68,43 @@ class Store:
             DataError: if there is no store, or its files do not belong together
         """
         try:
-            meta = json.loads((folder / META).read_text(encoding="utf-8"))
-            ids, places, shapes = _read_index(folder / INDEX)
-            mode: Any = None if in_memory else "r"
-            shards = [
-                # A plain view: indexing a memmap costs ten times as much.
-                np.asarray(np.load(folder / shard_name(i), mmap_mode=mode))
-                for i in range(len(meta["shards"]))
-            ]
+            return cls.of(folder.joinpath, in_memory=in_memory)
         except (OSError, ValueError, KeyError) as error:
             raise DataError(
                 f"{folder} is not a whole feature store ({error}); run "
                 "`rehear preprocess` (or `dvc repro`) again"
             ) from None
-        _check(folder, meta, ids, shards)
+
+    @classmethod
+    def of(cls, file: Callable[[str], Path], *, in_memory: bool = False) -> "Store":
+        """Open a store whose files may lie anywhere.
+
+        Args:
+            file: where the file of a name is
+            in_memory: read everything now, instead of mapping the files
+
+        Raises:
+            OSError, KeyError, ValueError: if there is no store, or its files do
+                not belong together
+        """
+        meta = json.loads(file(META).read_text(encoding="utf-8"))
+        if meta.get("version") != VERSION:
+            raise ValueError(
+                f"written in format {meta.get('version')}, expected {VERSION}"
+            )
+        ids, places, shapes = _read_index(file(INDEX))
+        mode: Any = None if in_memory else "r"
+        shards = [
+            # A plain view: indexing a memmap costs ten times as much.
+            np.asarray(np.load(file(shard_name(i)), mmap_mode=mode))
+            for i in range(len(meta["shards"]))
+        ]
+        sizes = [len(shard) for shard in shards]
+        if sizes != meta["shards"] or len(ids) != meta["count"]:
+            raise ValueError(
+                f"files hold {len(ids)} clips and {sum(sizes)} values, {META} says "
+                f"{meta['count']} and {sum(meta['shards'])}"
+            )
         return cls(ids, places, shapes, shards, meta)
 
     @property
@@ -115,7 +139,7 @@ class Store:
         indices = np.asarray(indices, np.int64)
         if len(self._rows) == 1:
             return self._rows[0][indices]
-        out = np.empty((len(indices), *self.shape), np.float32)
+        out = np.empty((len(indices), *self.shape), self._shards[0].dtype)
         places = self._places[indices]
         size = int(np.prod(self.shape))
         for number, rows in enumerate(self._rows):
@@ -137,25 +161,8 @@ def _read_index(
         if tuple(next(rows, ())) != INDEX_COLUMNS:
             raise ValueError(f"{INDEX} has other columns")
         columns = list(zip(*rows, strict=True)) or [()] * len(INDEX_COLUMNS)
-    ids, shards, offsets, texts = columns
+    ids, shards, offsets, texts, _, _ = columns
     places = np.array([shards, offsets], dtype=np.int64).T.reshape(-1, 2)
     # Few shapes are shared by many clips.
     known = {text: tuple(map(int, text.split("x"))) for text in set(texts)}
     return list(ids), places, [known[text] for text in texts]
-
-
-def _check(
-    folder: Path, meta: dict[str, Any], ids: Sequence[str], shards: Sequence[np.ndarray]
-) -> None:
-    sizes = [len(shard) for shard in shards]
-    if meta.get("version") != VERSION:
-        raise DataError(
-            f"{folder}: written in format {meta.get('version')}, expected {VERSION}; "
-            "run `rehear preprocess` again"
-        )
-    if sizes != meta["shards"] or len(ids) != meta["count"]:
-        raise DataError(
-            f"{folder}: files hold {len(ids)} clips and {sum(sizes)} values, {META} "
-            f"says {meta['count']} and {sum(meta['shards'])}; run `rehear preprocess` "
-            "again"
-        )

@@ -1,6 +1,7 @@
 """The stage preprocess."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,11 @@ def study(folder: Path, count=40, rate=8000) -> Path:
         clips.append(Clip(f"clip-{i}", f"data/raw/{i}.wav", duration=1.0, sha256="0"))
     manifest.write(folder / "data" / "manifest.csv", Manifest(tuple(clips)))
     return folder
+
+
+def forget(folder: Path) -> None:
+    """Have nothing taken over from an earlier run."""
+    shutil.rmtree(folder / ".rehear")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -218,14 +224,15 @@ def test_a_damaged_block_is_made_again(tmp_path):
     study(tmp_path)
     preprocess.run(params(), tmp_path, processes=1)
     expected = contents(tmp_path / "data" / "features")
+    forget(tmp_path)
     spoiled = (tmp_path / "data" / "raw" / "39.wav").rename(tmp_path / "39.wav")
     with pytest.raises(DataError):
         preprocess.run(params(), tmp_path, processes=1)
     (checkpoints,) = (tmp_path / ".ckpt").iterdir()
-    (checkpoints / "000000.f32").write_bytes(bytes(100))
-    data = bytearray((checkpoints / "000001.f32").read_bytes())
+    (checkpoints / "000000.values").write_bytes(bytes(100))
+    data = bytearray((checkpoints / "000001.values").read_bytes())
     data[99] ^= 1
-    (checkpoints / "000001.f32").write_bytes(data)
+    (checkpoints / "000001.values").write_bytes(data)
     (checkpoints / "000002.json").write_text('{"shapes": [')
     (checkpoints / "000004.json").unlink()  # it says that clip 39 failed
     spoiled.rename(tmp_path / "data" / "raw" / "39.wav")
@@ -255,6 +262,7 @@ def test_a_killed_stage_continues_and_writes_the_same_bytes(tmp_path):
     study(tmp_path, 64)
     preprocess.run(params(), tmp_path, processes=1)
     expected = contents(tmp_path / "data" / "features")
+    forget(tmp_path)
     command = [sys.executable, "-c", STAGE, str(tmp_path)]
     with subprocess.Popen([*command, "0.05"]) as process:
         deadline = time.monotonic() + 60
@@ -281,7 +289,7 @@ def test_resume_state_is_found_where_dvc_keeps_it(tmp_path, monkeypatch):
     spoil(study(tmp_path / "copy", 12))
     with pytest.raises(DataError):
         preprocess.run(params(), tmp_path / "copy", processes=1)
-    assert len(list((root / ".ckpt").glob("*/*.f32"))) == 2
+    assert len(list((root / ".ckpt").glob("*/*.values"))) == 2
     assert not (tmp_path / "copy" / ".ckpt").exists()
 
 
@@ -317,7 +325,8 @@ def test_fingerprint_tells_apart_all_that_features_depend_on(tmp_path):
 
     def key(specs=("mono",), settings=None, clips=clips):
         chain = transforms.build(specs, sample_rate=8000)
-        return resume.fingerprint(chain, settings, clips, root=tmp_path)
+        recipe = resume.recipe(chain, settings, study=tmp_path)
+        return resume.fingerprint(recipe, clips, root=tmp_path)
 
     changed = [Clip(c.clip, c.file, sha256="1") for c in clips]
     unknown = [Clip(c.clip, c.file) for c in clips]
@@ -325,20 +334,22 @@ def test_fingerprint_tells_apart_all_that_features_depend_on(tmp_path):
     keys.append(key(clips=clips[::-1]))
     (tmp_path / "data" / "raw" / "0.wav").write_bytes(b"other")
     keys.append(key(clips=unknown))
+    (tmp_path / "requirements.lock").write_text("numpy==1")
+    keys.append(key())
     assert len(set(keys)) == len(keys)
-    assert key() == keys[0]
+    assert key() == keys[-1]
 
 
 def test_resampler_and_decoder_are_part_of_the_fingerprint(tmp_path, monkeypatch):
     study(tmp_path, 3)
     seen = []
-    make = resume.fingerprint
+    make = resume.recipe
 
-    def spy(chain, settings, clips, *, root):
-        seen.append(make(chain, settings, clips, root=root))
+    def spy(chain, settings, *, study):
+        seen.append(make(chain, settings, study=study))
         return seen[-1]
 
-    monkeypatch.setattr(resume, "fingerprint", spy)
+    monkeypatch.setattr(resume, "recipe", spy)
     preprocess.run(params(), tmp_path, processes=1)
     store = Store.open(tmp_path / "data" / "features")
     assert store.meta["resampler"] == "sinc_interp_hann 1"

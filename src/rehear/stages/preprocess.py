@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rehear import (
     archives,
     atomic,
     blas,
+    earlier,
     extraction,
     ffmpeg,
     forks,
@@ -67,21 +70,28 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
         check_kind(settings.transforms, kind=kind, file=file)
     kind = next(iter(files)) if len(files) == 1 else ANY
     chain = Chain(chain.steps, Signal(kind, rate))
-    described = _described(settings, chain.after)
     # Without online transforms: changing one of those makes no new features.
     resolved = [transforms.TRANSFORMS.resolve(spec) for spec in specs]
     # Before forking, so that the version is noted in the log once.
     decoder = ffmpeg.version_for(clip.file for clip in clips)
-    decisive = [rate, _RESAMPLER, decoder, resolved]
-    key = resume.fingerprint(chain, decisive, clips, root=study)
+    decisive = [rate, _RESAMPLER, decoder, settings.dtype, resolved]
+    recipe = resume.recipe(chain, decisive, study=study)
+    key = resume.fingerprint(recipe, clips, root=study)
     with resume.folder(workspace.checkpoint_root(study), key) as checkpoints:
         plan = extraction.plan(clips, sample_rate=rate)
-        work = Extraction(clips, plan, study, rate, chain, checkpoints)
+        known = earlier.find(study, recipe)
+        work = Extraction(
+            clips, plan, study, rate, chain, checkpoints, settings.dtype, known
+        )
         _extract(work, processes)
         blocks = [work.read(number) for number in range(len(plan))]
         _refuse_failures(work, blocks, settings)
         with atomic.folder(study / paths.FEATURES) as folder:
+            described = _described(settings, chain.after)
             meta = packing.assemble(work, folder, blocks, description=described)
+    earlier.record(study, recipe)
+    if taken := sum(block.taken for block in blocks):
+        logger.info("preprocess: %d of %d clips were known", taken, len(clips))
     _report(meta, time.monotonic() - started)
     return study / paths.FEATURES
 
@@ -153,7 +163,14 @@ def _report(meta: dict[str, Any], seconds: float) -> None:
         "preprocess: %d clips, features %s, %.1f MB, in %.1f s%s",
         meta["count"],
         "of different shapes" if shape is None else tuple(shape),
-        sum(meta["shards"]) * 4 / 1e6,
+        sum(meta["shards"]) * np.dtype(meta["dtype"]).itemsize / 1e6,
         seconds,
         f"; {meta['failed']} left out, see failed.csv" if meta["failed"] else "",
     )
+    found = meta["statistics"]
+    if "rms_error" in found:
+        logger.info(
+            "preprocess: float16 is off by %.2g at most, %.2g on average (rms); the "
+            "features' standard deviation is %.3g",
+            *(found["largest_error"], found["rms_error"], found["std"]),
+        )
