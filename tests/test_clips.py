@@ -24,6 +24,9 @@ class Stored:
     def __getitem__(self, row):
         return self.values[row]
 
+    def size(self, rows):
+        return len(rows) * int(np.prod(self.shape))
+
 
 def add_noise(x, generator):
     return x + generator.standard_normal(x.shape, dtype=np.float32)
@@ -119,8 +122,138 @@ def test_one_clip_alone_is_a_batch():
     assert [len(part) for part in cut(np.arange(1), 5)] == [1]
 
 
-def test_clips_of_different_length_are_refused():
-    store = Stored()
-    store.shape = None
-    with pytest.raises(DataError, match=r"differ in length.*{name: fit, seconds: …}"):
-        ClipSet(store, [0], np.zeros(1))
+class Ragged:
+    """Packed features in memory, clip i has 3 + i % 4 frames."""
+
+    shape = None
+
+    def __init__(self, count=21, dtype=np.float32):
+        self.arrays = [np.full((1, 2, 3 + i % 4), i, dtype) for i in range(count)]
+        self.ids = [f"clip-{i}" for i in range(count)]
+
+    @property
+    def differs_in_length_only(self):
+        kinds = {(x.shape[:-1], x.ndim > 1) for x in self.arrays}
+        return len(kinds) == 1 and next(iter(kinds))[1]
+
+    def size(self, rows):
+        return sum(self.arrays[row].size for row in rows)
+
+    def __getitem__(self, row):
+        return self.arrays[row]
+
+
+def crop(x, generator):
+    first = generator.integers(0, x.shape[-1] - 2)
+    return x[..., first : first + 3]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_clips_of_different_length_are_refused(monkeypatch, share):
+    monkeypatch.setattr(clips, "MEMORY_SHARE", share)
+    with pytest.raises(DataError, match=r"differ in length.*{name: fit, .*random_crop"):
+        ClipSet(Ragged(), range(21), np.zeros(21))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+@pytest.mark.parametrize("step", [Step(crop, "crop", draws=True), None])
+def test_steps_may_make_one_length(monkeypatch, share, step):
+    monkeypatch.setattr(clips, "MEMORY_SHARE", share)
+    steps = [step or Step(lambda x: x[..., :3], "cut")]
+    clip_set = ClipSet(Ragged(), range(21), np.zeros(21), steps=steps)
+    features = clip_set.features(0, np.arange(21))
+    assert features.shape == (21, 1, 2, 3)
+    assert (features[:, 0, 0, 0] == np.arange(21)).all()
+    assert clip_set.groups(10)[0].tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_groups_have_clips_of_one_length_and_miss_none(monkeypatch, share):
+    monkeypatch.setattr(clips, "MEMORY_SHARE", share)
+    clip_set = ClipSet(Ragged(), range(1, 21), np.zeros(20), varied=True)
+    groups = clip_set.groups(3)
+    assert sorted(np.concatenate(groups)) == list(range(20))
+    assert max(map(len, groups)) == 3
+    for group in groups:
+        assert (clip_set.features(0, group)[:, 0, 0, 0] == group + 1).all()
+    with pytest.raises(DataError, match="differ in length"):
+        clip_set.features(0, np.arange(2))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 9), (9,), (2, 9)])
+def test_what_differs_in_more_than_length_is_refused(shape):
+    store = Ragged()
+    store.arrays[4] = np.zeros(shape, np.float32)
+    with pytest.raises(DataError, match="differ in length"):
+        ClipSet(store, range(21), np.zeros(21), varied=True)
+    store.arrays = [np.zeros(1 + i, np.float32) for i in range(21)]
+    with pytest.raises(DataError, match="differ in length"):
+        ClipSet(store, range(21), np.zeros(21), varied=True)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.uint8])
+@pytest.mark.parametrize("share", [0.0, 0.25])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_a_batch_is_float32_whatever_is_stored(monkeypatch, share, kind, ragged):
+    monkeypatch.setattr(clips, "MEMORY_SHARE", share)
+    store = Ragged(dtype=kind) if ragged else Stored()
+    if not ragged:
+        store.values = np.arange(21 * 20).reshape(21, 1, 4, 5).astype(kind)
+    seen = set()
+
+    def look(x, generator):
+        seen.add(x.dtype)
+        return x[..., :3]
+
+    clip_set = ClipSet(
+        store, range(21), np.zeros(21), steps=[Step(look, "look", draws=True)]
+    )
+    features = next(clip_set.batches(0, 4)).features
+    assert features.dtype == torch.float32
+    assert features[2].numpy().tolist() == store[2][..., :3].tolist()
+    # Images come as they are; half precision is for the disk.
+    assert seen == {np.dtype(np.uint8 if kind is np.uint8 else np.float32)}
+
+
+class Doubled:
+    """A transform with a form for batches of tensors."""
+
+    def __call__(self, x):
+        return 2 * x
+
+    def on_device(self):
+        return Twice()
+
+
+class Twice(torch.nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+
+@pytest.mark.parametrize(
+    ("steps", "left"),
+    [
+        ([Step(add_noise, "noise", draws=True), Step(Doubled(), "doubled")], 1),
+        ([Step(add_noise, "noise", draws=True), *[Step(Doubled(), "d")] * 2], 2),
+        ([*STEPS, Step(Doubled(), "d"), Step(double, "double")], 0),
+        ([Step(Doubled(), "d"), Step(add_noise, "noise", draws=True)], 0),
+        ([Step(Doubled(), "d")], 0),  # done once, in memory
+    ],
+)
+def test_last_steps_are_left_to_the_device(steps, left):
+    here, there = make(steps), make(steps)
+    here.leave_to(torch.device("cpu"))
+    there.leave_to(torch.device("meta"))
+    assert here.front is None
+    assert len(here.steps) - len(there.steps) == left
+    front = there.front or torch.nn.Identity()
+    positions = np.arange(4)
+    expected = torch.from_numpy(here.features(1, positions))
+    assert torch.equal(front(torch.from_numpy(there.features(1, positions))), expected)
+
+
+def test_mixes_need_all_steps_done():
+    steps = [Step(add_noise, "noise", draws=True), Step(Doubled(), "doubled")]
+    clip_set = make(steps, mixes=[mix])
+    clip_set.leave_to(torch.device("meta"))
+    assert clip_set.front is None

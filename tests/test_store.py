@@ -78,7 +78,7 @@ def test_gather_of_nothing_is_empty(tmp_path):
 
 
 def test_gather_refuses_clips_of_different_shapes(tmp_path):
-    with pytest.raises(DataError, match=r"differ in length.*name: fit"):
+    with pytest.raises(DataError, match="differ in length"):
         Store.open(make(tmp_path, "ragged")).gather([0])
 
 

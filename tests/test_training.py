@@ -39,6 +39,9 @@ class Stored:
     def gather(self, rows):
         return self.values[rows]
 
+    def size(self, rows):
+        return 6 * len(rows)
+
 
 def clip_set(count, seed):
     stored = Stored(count, seed)
@@ -136,7 +139,7 @@ def test_a_convolutional_network_continues_with_the_same_bits(monkeypatch):
             nn.Flatten(),
             nn.Linear(48, 3),
         )
-        run.model = training.place(model, run.engine.device, run.settings)
+        run.model = engine.place(model, run.engine.device, run.settings)
         return run
 
     whole = fit(convolutional())

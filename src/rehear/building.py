@@ -10,7 +10,7 @@ import numpy as np
 
 from rehear import signals, tasks
 from rehear.augmentations import AUGMENTATIONS
-from rehear.clips import ClipSet, Step
+from rehear.clips import OF_ONE_LENGTH, ClipSet, Step
 from rehear.errors import DataError
 from rehear.manifest import Clip, Manifest
 from rehear.models import GIVEN, MODELS
@@ -72,6 +72,17 @@ def restore_online(
         restored.append(Online(spec, part, record["place"]))
         before = signals.after(part, spec["name"], before)
     return restored
+
+
+def check_shapes(store: "Store", online: Sequence[Online]) -> None:
+    """Refuse features of which no model takes all, before any work.
+
+    Raises:
+        DataError: if clips differ in more than length, and no transform is left
+            that could mend it
+    """
+    if store.shape is None and not online and not store.differs_in_length_only:
+        raise DataError(OF_ONE_LENGTH)
 
 
 def learn_online(online: Sequence[Online], store: "Store", rows: Sequence[int]) -> None:
@@ -178,8 +189,9 @@ def clip_set(
     steps: Sequence[Step] = (),
     mixes: Sequence[Any] = (),
     seed: int = 0,
+    varied: bool = False,
 ) -> ClipSet:
-    """Return the clips of a split with their targets."""
+    """Return the clips of a split with their targets; see ``ClipSet``."""
     return ClipSet(
         store,
         [row for row, _ in found],
@@ -188,6 +200,7 @@ def clip_set(
         mixes=mixes,
         spread=task.spread,
         seed=seed,
+        varied=varied,
     )
 
 

@@ -10,7 +10,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from rehear.errors import ParamsError, suggest
@@ -203,6 +203,19 @@ class Catalogue:
         except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ParamsError(f"{self.kind} '{name}': {reason}") from error
+
+    def files(self, specs: Iterable[Spec]) -> Iterator[tuple[str, str]]:
+        """Yield name and path of all files and folders that parts read.
+
+        A part's ``reads`` names those of its arguments that are paths, relative
+        to the study; ``parts`` holds further parts of the same kind.
+        """
+        for spec in specs:
+            arguments = arguments_of(spec)
+            for argument in getattr(self.get(name_of(spec)), "reads", ()):
+                if arguments.get(argument):
+                    yield name_of(spec), str(arguments[argument])
+            yield from self.files(arguments.get("parts", ()))
 
     def resolve(self, spec: Spec, *, given: Collection[str] = ()) -> dict[str, Any]:
         """Return the part with every argument written out, defaults included."""

@@ -94,9 +94,14 @@ def _parts(params: Params) -> Iterator[tuple[str, Catalogue, Mapping[str, Any]]]
 
 def _check_pipeline(study: Path, params: Params) -> Iterator[str]:
     """Check that dvc.yaml lists what the stages will read."""
+    from rehear.augmentations import AUGMENTATIONS
+
     if not (study / "dvc.yaml").is_file():
         return
     pipeline.check_source(study, params)
+    files = transforms.TRANSFORMS.files(params.preprocess.transforms)
+    pipeline.check_files(study, "preprocess", files)
+    pipeline.check_files(study, "train", AUGMENTATIONS.files(params.augment))
     yield "dvc.yaml: lists what the stages read"
 
 

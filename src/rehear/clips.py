@@ -16,11 +16,17 @@ from rehear.randomness import generator
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from rehear.store import Store
 
 # Beyond this a set stays on disk and is read through the memory map.
 MEMORY_SHARE = 0.25
+OF_ONE_LENGTH = (
+    "features of the clips differ in length, and a batch needs one: add {name: fit, "
+    "seconds: …} to preprocess.transforms, after mono, or {name: random_crop, "
+    "seconds: …} to augment"
+)
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,14 @@ class ClipSet:
         mixes: changes of a batch, in order, on targets that ``spread`` made
         spread: targets as ``(batch, outputs)`` weights
         seed: key of all draws
+        varied: whether clips may differ in length; ``groups`` then has batches of
+            equal ones
+
+    Attributes:
+        front: what ``steps`` leave to be done with whole batches, on the device
 
     Raises:
-        DataError: if the clips' features differ in shape
+        DataError: if clips differ in length although they must not
     """
 
     def __init__(
@@ -75,30 +86,61 @@ class ClipSet:
         mixes: Sequence[Callable[..., tuple[np.ndarray, np.ndarray]]] = (),
         spread: Callable[[np.ndarray], np.ndarray] | None = None,
         seed: int = 0,
+        varied: bool = False,
     ) -> None:
-        if store.shape is None:
-            raise DataError(
-                "features of the clips differ in length, and a batch needs one: add "
-                "{name: fit, seconds: …} to preprocess.transforms, after mono"
-            )
         self.store, self.targets, self.seed = store, targets, seed
+        self.front: nn.Module | None = None
         self.rows = np.asarray(rows, dtype=np.int64)
         self.ids = [store.ids[row] for row in self.rows]
         self.mixes, self.spread = tuple(mixes), spread
-        size = len(self.rows) * int(np.prod(store.shape)) * 4
-        fits = size < MEMORY_SHARE * _memory()
         fixed = next((i for i, s in enumerate(steps) if s.draws), len(steps))
+        fits = 4 * store.size(self.rows) < MEMORY_SHARE * _memory()
         before, self.steps = (steps[:fixed], steps[fixed:]) if fits else ((), steps)
         self._features = self._gather(before) if fits else None
+        if self._varies() and not (varied and store.differs_in_length_only):
+            raise DataError(OF_ONE_LENGTH)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one clip's features in a batch."""
-        first = self.features(0, np.arange(1))
-        return first.shape[1:]
+        """Shape of the first clip's features in a batch."""
+        return self.features(0, np.arange(1)).shape[1:]
+
+    def leave_to(self, device: "torch.device") -> None:
+        """Leave the last steps to a device that does whole batches faster.
+
+        These are steps after all draws, which can be done nowhere but in each
+        epoch, and of which the transform has a form for batches of tensors.
+
+        Args:
+            device: of the model; a CPU is left nothing, since numpy is faster
+        """
+        from torch import nn
+
+        if device.type == "cpu" or self.mixes:
+            return
+        first = len(self.steps)
+        while first and hasattr(self.steps[first - 1].apply, "on_device"):
+            first -= 1
+        if first < len(self.steps):
+            left: list[Any] = [step.apply for step in self.steps[first:]]
+            self.front = nn.Sequential(*(part.on_device() for part in left))
+            self.steps = self.steps[:first]
+
+    def groups(self, size: int) -> list[np.ndarray]:
+        """Return the positions of all clips in batches of one shape."""
+        if not self._varies():
+            return np.split(np.arange(len(self)), range(size, len(self), size))
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for position, row in enumerate(self.rows):
+            alike.setdefault(self.store[row].shape, []).append(position)
+        return [
+            np.array(positions[first : first + size])
+            for positions in alike.values()
+            for first in range(0, len(positions), size)
+        ]
 
     def order(self, epoch: int, *, shuffle: bool) -> np.ndarray:
         """Return the positions of all clips in the order of this epoch."""
@@ -107,19 +149,23 @@ class ClipSet:
         return generator(self.seed, "shuffle", epoch).permutation(len(self))
 
     def features(self, epoch: int, positions: np.ndarray) -> np.ndarray:
-        """Return the features of some clips as ``(clips, *shape)``."""
-        if self._features is not None:
-            features = self._features[positions]
+        """Return the features of some clips as ``(clips, *shape)``, float32.
+
+        Raises:
+            DataError: if they differ in shape
+        """
+        if self._features is None:
+            features = self._stored(self.rows[positions])
+        elif isinstance(self._features, list):
+            features = [self._features[position] for position in positions]
         else:
-            features = self.store.gather(self.rows[positions])
-        if not self.steps:
-            return features
-        return np.stack(
-            [
+            features = self._features[positions]
+        if self.steps:
+            features = [
                 self._change(x, self.steps, epoch, self.ids[position])
                 for x, position in zip(features, positions, strict=True)
             ]
-        )
+        return _stacked(features).astype(np.float32, copy=False)
 
     def batch(self, epoch: int, index: int, positions: np.ndarray) -> Batch:
         """Return the batch with number ``index`` of an epoch."""
@@ -171,11 +217,34 @@ class ClipSet:
         )
         return iter(loader)
 
-    def _gather(self, steps: Sequence[Step]) -> np.ndarray:
-        features = self.store.gather(self.rows)
+    def _stored(self, rows: np.ndarray) -> np.ndarray | list[np.ndarray]:
+        """Return stored features; those in half precision as float32."""
+        if self.store.shape is not None:
+            features = self.store.gather(rows)
+            kept = features.dtype != np.float16
+            return features if kept else features.astype(np.float32)
+        half = (self.store[row] for row in rows)
+        return [x.astype(np.float32) if x.dtype == np.float16 else x for x in half]
+
+    def _gather(self, steps: Sequence[Step]) -> np.ndarray | list[np.ndarray]:
+        features = self._stored(self.rows)
         if not steps or not len(features):
             return features
-        return np.stack([self._change(x, steps, 0, "") for x in features])
+        changed = [self._change(x, steps, 0, "") for x in features]
+        same = len({x.shape for x in changed}) == 1
+        return np.stack(changed) if same else changed
+
+    def _varies(self) -> bool:
+        """Tell whether clips differ in shape after all steps."""
+        if isinstance(self._features, np.ndarray) or self.store.shape is not None:
+            return False
+        sizes = [self.store[row].size for row in self.rows]
+        ends = {int(np.argmin(sizes)), int(np.argmax(sizes))}
+        shapes = {self._first_epoch(position).shape for position in ends}
+        return len(shapes) > 1
+
+    def _first_epoch(self, position: int) -> np.ndarray:
+        return self.features(0, np.array([position]))[0]
 
     def _change(
         self, x: np.ndarray, steps: Sequence[Step], epoch: int, clip: str
@@ -189,6 +258,14 @@ class ClipSet:
             else:
                 x = step.apply(x)
         return x
+
+
+def _stacked(features: np.ndarray | list[np.ndarray]) -> np.ndarray:
+    if isinstance(features, np.ndarray):
+        return features
+    if len({x.shape for x in features}) > 1:
+        raise DataError(OF_ONE_LENGTH)
+    return np.stack(features)
 
 
 class _Jobs:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rehear.errors import ModelError, ParamsError
+from rehear.params import Train
 
 T = TypeVar("T")
 
@@ -118,6 +119,36 @@ def pick_device(device: str) -> torch.device:
             f"({str(error).splitlines()[0]}); use auto or cpu"
         ) from None
     return chosen
+
+
+def place(model: nn.Module, device: torch.device, settings: Train) -> nn.Module:
+    """Move a model to its device and memory layout."""
+    if settings.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.to(device)
+
+
+def to_device(
+    features: Tensor,
+    device: torch.device,
+    settings: Train,
+    front: nn.Module | None = None,
+) -> Tensor:
+    """Move features to the model's device and memory layout.
+
+    Args:
+        features: of a batch
+        device: of the model
+        settings: the ``train`` section
+        front: what is left to be done with the features there
+    """
+    features = features.to(device, non_blocking=True)
+    if front is not None:
+        with torch.no_grad():
+            features = front.to(device)(features)
+    if settings.channels_last and features.ndim == 4:
+        return features.contiguous(memory_format=torch.channels_last)
+    return features
 
 
 def set_up(*, threads: int, deterministic: bool) -> None:

@@ -120,7 +120,8 @@ class Extraction:
         Raises:
             DataError: if it cannot be written
         """
-        block, arrays = Block(), []
+        block = Block()
+        arrays: list[np.ndarray] = []
         for position, index in enumerate(self.blocks[number]):
             try:
                 features = self._stored(self.clips[index], block)

@@ -40,7 +40,9 @@ _MARK = "owner.lock"
 _ABANDONED = 7 * 24 * 3600  # seconds without a change
 
 
-def recipe(chain: Chain, settings: Any, *, study: Path) -> str:
+def recipe(
+    chain: Chain, settings: Any, *, study: Path, reads: Iterable[str] = ()
+) -> str:
     """Return a digest of all that features depend on but the clips.
 
     That is the parameters, the files that transforms read, the environment and
@@ -51,14 +53,30 @@ def recipe(chain: Chain, settings: Any, *, study: Path) -> str:
         chain: the transforms
         settings: parameters, ready for JSON
         study: its folder, for its lock of the environment
+        reads: files and folders in it that transforms read
     """
     digest = hashlib.sha256(json.dumps(settings).encode())
     digest.update(json.dumps(_versions()).encode())
     lock = study / "requirements.lock"
-    files = [*_sources(chain), *([lock] if lock.is_file() else [])]
-    for file in files:
-        digest.update(file.read_bytes())
+    digest.update(digest_of([*_sources(chain), lock]).encode())
+    digest.update(digest_of(study / path for path in reads).encode())
     return digest.hexdigest()[:32]
+
+
+def digest_of(places: Iterable[Path]) -> str:
+    """Return a digest of the contents of files, and of all files in folders.
+
+    What does not exist counts as empty. Names in a folder count, its place not.
+    """
+    digest = hashlib.sha256()
+    for place in places:
+        inside = sorted(place.rglob("*")) if place.is_dir() else [place]
+        for file in inside:
+            if file.is_file():
+                name = file.relative_to(place).as_posix()
+                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                digest.update(f"{name} {content}\n".encode())
+    return digest.hexdigest()
 
 
 def fingerprint(recipe: str, clips: Sequence[Clip], *, root: Path) -> str:

@@ -8,6 +8,7 @@ size takes no memory.
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class Store:
     Attributes:
         ids: of the clips, in the order of the manifest
         shape: of every clip's features, or ``None`` if they differ
+        differs_in_length_only: whether all shapes are equal but for the last axis
         meta: what ``meta.json`` says: sample rate, transforms, statistics …
     """
 
@@ -53,6 +55,10 @@ class Store:
         self._shapes = tuple(shapes)
         self._shards = tuple(shards)
         unique = set(self._shapes)
+        self.differs_in_length_only = (
+            len({(shape[:-1], len(shape)) for shape in unique}) == 1
+            and min(map(len, unique), default=0) > 1
+        )
         self.shape: tuple[int, ...] | None = unique.pop() if len(unique) == 1 else None
         self._rows = self._as_rows()
 
@@ -125,6 +131,12 @@ class Store:
         size = int(np.prod(shape))
         return self._shards[shard][offset : offset + size].reshape(shape)
 
+    def size(self, indices: Sequence[int] | np.ndarray) -> int:
+        """Return how many numbers the features of some clips are."""
+        if self.shape is not None:
+            return len(indices) * math.prod(self.shape)
+        return sum(math.prod(self._shapes[index]) for index in indices)
+
     def gather(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the features of some clips, copied, as ``(clips, *shape)``.
 
@@ -132,10 +144,7 @@ class Store:
             DataError: if the clips' features differ in shape
         """
         if self.shape is None or self._rows is None:
-            raise DataError(
-                "features of the clips differ in length, and a batch needs one: add "
-                "{name: fit, seconds: …} to preprocess.transforms, after mono"
-            )
+            raise DataError("features of the clips differ in length")
         indices = np.asarray(indices, np.int64)
         if len(self._rows) == 1:
             return self._rows[0][indices]

@@ -79,12 +79,13 @@ class Trainer:
         self.metrics = metrics
         self.track = next(iter(metrics))
         self.engine = engine.pick(settings.device, settings.precision)
-        self.model = place(model, self.engine.device, settings)
+        self.model = engine.place(model, self.engine.device, settings)
         self.criterion = criterion.to(self.engine.device)
         self.progress = Progress()
         self.best_state: dict[str, Tensor] = {}
         self.optimizer: Any = None
         self.scheduler: Any = None
+        self.front: nn.Module | None = None
 
     def fit(
         self,
@@ -110,6 +111,7 @@ class Trainer:
             ModelError: if the loss is not a number any more
         """
         self._build_optimizer(train)
+        self.front = train.front
         if resume:
             self._restore(*resume)
         self._save, self._saved_at = save, time.monotonic()
@@ -164,7 +166,9 @@ class Trainer:
         now, settings = self.progress, self.settings
         seed_torch(self.seed, "step", now.epoch, now.step, self.engine.process_index)
         batch, share = self._own_share(batch)
-        features = to_device(batch.features, self.engine.device, settings)
+        features = engine.to_device(
+            batch.features, self.engine.device, settings, self.front
+        )
         targets = batch.targets.to(self.engine.device, non_blocking=True)
         with self.engine.autocast():
             loss = self.criterion(model(features), targets)
@@ -323,16 +327,15 @@ def predict(
 ) -> np.ndarray:
     """Return the model's raw outputs ``(clips, outputs)`` as float32."""
     model.eval()
-    outputs = []
+    outputs: dict[int, np.ndarray] = {}
     with torch.inference_mode():
-        for positions in np.split(
-            np.arange(len(clips)), range(batch_size, len(clips), batch_size)
-        ):
+        for positions in clips.groups(batch_size):
             features = torch.from_numpy(clips.features(0, positions))
+            features = engine.to_device(features, run.device, settings, clips.front)
             with run.autocast():
-                logits = model(to_device(features, run.device, settings))
-            outputs.append(logits.float().cpu())
-    return torch.cat(outputs).numpy()
+                logits = model(features).float().cpu().numpy()
+            outputs.update(zip(positions.tolist(), logits, strict=True))
+    return np.stack([outputs[position] for position in range(len(clips))])
 
 
 def predict_one(model: nn.Module, features: np.ndarray) -> np.ndarray:
@@ -341,21 +344,6 @@ def predict_one(model: nn.Module, features: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         outputs: Tensor = model(torch.from_numpy(features[None]))
     return outputs[0].numpy()
-
-
-def place(model: nn.Module, device: torch.device, settings: Train) -> nn.Module:
-    """Move a model to its device and memory layout."""
-    if settings.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.to(device)
-
-
-def to_device(features: Tensor, device: torch.device, settings: Train) -> Tensor:
-    """Move features to the model's device and memory layout."""
-    features = features.to(device, non_blocking=True)
-    if settings.channels_last and features.ndim == 4:
-        return features.contiguous(memory_format=torch.channels_last)
-    return features
 
 
 def seed_torch(seed: int, purpose: str, *keys: int | str) -> None:

@@ -345,8 +345,8 @@ def test_resampler_and_decoder_are_part_of_the_fingerprint(tmp_path, monkeypatch
     seen = []
     make = resume.recipe
 
-    def spy(chain, settings, *, study):
-        seen.append(make(chain, settings, study=study))
+    def spy(chain, settings, **options):
+        seen.append(make(chain, settings, **options))
         return seen[-1]
 
     monkeypatch.setattr(resume, "recipe", spy)

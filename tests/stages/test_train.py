@@ -55,8 +55,8 @@ def study(tmp_path):
     values = draws.standard_normal((75, 6)).astype(np.float32)
     values[::2] += 1
     np.save(tmp_path / "data/features/features-000.npy", values.ravel())
-    rows = [f"{clip.clip},0,{6 * i},6" for i, clip in enumerate(clips)]
-    index = "\n".join(["clip,shard,offset,shape", *rows, ""])
+    rows = [f"{clip.clip},0,{6 * i},6,,0" for i, clip in enumerate(clips)]
+    index = "\n".join(["clip,shard,offset,shape,content,crc", *rows, ""])
     atomic.write_text(tmp_path / "data/features/index.csv", index)
     meta = {"version": 2, "shards": [75 * 6], "count": 75, "sample_rate": 16000}
     meta |= {"kind": "features", "rate": 16000}

@@ -98,14 +98,16 @@ def _predict(
     task = tasks.restore(config["task"])
     online = building.restore_online(config["online"], store.signal)
     run = engine.pick(settings.device, settings.precision)
-    model = training.place(model, run.device, settings)
+    model = engine.place(model, run.device, settings)
     tables = {}
     for split in ("dev", "test"):
         found = building.of_split(clips, store, split)
         steps, _ = building.arrange(online, (), split=split, before=store.signal)
+        clip_set = building.clip_set(store, found, task, steps=steps, varied=True)
+        clip_set.leave_to(run.device)
         logits = training.predict(
             model,
-            building.clip_set(store, found, task, steps=steps),
+            clip_set,
             batch_size=batch_size,
             run=run,
             settings=settings,

@@ -22,6 +22,7 @@ from rehear import (
     manifest,
     packing,
     paths,
+    pipeline,
     resampling,
     resume,
     transforms,
@@ -61,6 +62,7 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
     started = time.monotonic()
     settings = params.preprocess
     rate, specs = settings.sample_rate, transforms.offline(settings.transforms)
+    pipeline.check_files(study, "preprocess", transforms.TRANSFORMS.files(specs))
     chain = transforms.build(specs, sample_rate=rate)
     clips = manifest.read(study / paths.MANIFEST).clips
     if not clips:
@@ -75,7 +77,8 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
     # Before forking, so that the version is noted in the log once.
     decoder = ffmpeg.version_for(clip.file for clip in clips)
     decisive = [rate, _RESAMPLER, decoder, settings.dtype, resolved]
-    recipe = resume.recipe(chain, decisive, study=study)
+    reads = [file for _, file in transforms.TRANSFORMS.files(specs)]
+    recipe = resume.recipe(chain, decisive, study=study, reads=reads)
     key = resume.fingerprint(recipe, clips, root=study)
     with resume.folder(workspace.checkpoint_root(study), key) as checkpoints:
         plan = extraction.plan(clips, sample_rate=rate)

@@ -21,11 +21,13 @@ from rehear import (
     manifest,
     metrics,
     paths,
+    pipeline,
     resume,
     splits,
     training,
     workspace,
 )
+from rehear.augmentations import AUGMENTATIONS
 from rehear.clips import ClipSet
 from rehear.manifest import Manifest
 from rehear.params import Params, run_name
@@ -54,6 +56,7 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     """
     settings = params.train
     engine.set_up(threads=settings.threads, deterministic=settings.deterministic)
+    pipeline.check_files(study, "train", AUGMENTATIONS.files(params.augment))
     clips = manifest.read(study / paths.MANIFEST)
     _check_recordings(study, clips)
     store = Store.open(study / paths.FEATURES)
@@ -62,6 +65,7 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     task = building.task_of(params, clips)
     found = {s: building.of_split(clips, store, s) for s in ("train", "dev")}
     online = building.build_online(store.meta["transforms"], store.signal)
+    building.check_shapes(store, online)
     building.learn_online(online, store, [row for row, _ in found["train"]])
     sets = {}
     for split, entries in found.items():
@@ -69,7 +73,13 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
             online, params.augment, split=split, before=store.signal, study=study
         )
         sets[split] = building.clip_set(
-            store, entries, task, steps=steps, mixes=mixes, seed=seed
+            store,
+            entries,
+            task,
+            steps=steps,
+            mixes=mixes,
+            seed=seed,
+            varied=split == "dev",
         )
     shape = sets["dev"].shape
     trainer = training.Trainer(
@@ -80,6 +90,8 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
         metrics=metrics.choose((), task=task.name, track=settings.track),
         seed=seed,
     )
+    for clip_set in sets.values():
+        clip_set.leave_to(trainer.engine.device)
     truth = task.truth([clip for _, clip in found["dev"]])
     config = _config(params, store, seed=seed, fold=fold)
     config["task"], config["online"] = task.state(), [o.record() for o in online]
@@ -202,6 +214,8 @@ def _fingerprint(params: Params, study: Path, *, seed: int, fold: str) -> str:
     split = asdict(params.fetch.split)
     facts = [*sections, split, seed, fold, torch.__version__]
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
+    reads = [study / file for _, file in AUGMENTATIONS.files(params.augment)]
+    digest.update(resume.digest_of(reads).encode())
     inputs = [study / paths.MANIFEST, study / paths.FEATURES / "meta.json"]
     package = Path(__file__).resolve().parents[1]
     code = [*package.rglob("*.py"), *(study / "src").rglob("*.py")]

@@ -2,11 +2,15 @@
 
 import functools
 import logging
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rehear.resampling import overlapping
 from rehear.signals import SPECTROGRAM, WAVEFORM
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _FRAMES = 256  # frames transformed at once: what they need stays in the cache
 _DB = np.float32(10 / np.log(10))
@@ -86,6 +90,17 @@ class LogMel:
         np.log(out, out=out)
         out *= _DB
         return out
+
+    def on_device(self) -> "nn.Module":
+        """Return the same for batches of tensors."""
+        from rehear.transforms import on_device
+
+        return on_device.LogMel(
+            self.window,
+            self.filters,
+            hop_length=self.hop_length,
+            amin=float(self.amin),
+        )
 
     def _mel(self, windows: np.ndarray) -> np.ndarray:
         """Return the mel power of some frames, as ``(n_mels, frames)``."""

@@ -2,12 +2,15 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rehear.errors import ParamsError
 from rehear.signals import ANY, SAME
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _VECTORS = 1024  # clips in a bundle
 
@@ -66,6 +69,14 @@ class Standardize:
                 "{name: standardize, online: true}"
             )
         return (x - self.mean) * self.scale
+
+    def on_device(self) -> "nn.Module":
+        """Return the same for batches of tensors."""
+        from rehear.transforms import on_device
+
+        if self.mean is None or self.scale is None:
+            raise ParamsError("transform 'standardize' has learnt nothing yet")
+        return on_device.Affine(self.mean, self.scale)
 
     def state(self) -> dict[str, Any]:
         """Return the statistics as lists of numbers."""

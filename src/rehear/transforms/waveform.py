@@ -1,8 +1,13 @@
 """Transforms from waveform to waveform."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from rehear.signals import WAVEFORM
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Mono:
@@ -18,6 +23,12 @@ class Mono:
         if len(x) == 1:
             return x
         return x.mean(axis=0, keepdims=True, dtype=np.float32)
+
+    def on_device(self) -> "nn.Module":
+        """Return the same for batches of tensors."""
+        from rehear.transforms import on_device
+
+        return on_device.Mono()
 
 
 class Fit:
@@ -43,6 +54,12 @@ class Fit:
         self.samples = round(seconds * sample_rate)
         if self.samples < 1:
             raise ValueError(f"seconds must be positive, not {seconds!r}")
+
+    def on_device(self) -> "nn.Module":
+        """Return the same for batches of tensors."""
+        from rehear.transforms import on_device
+
+        return on_device.Fit(self.samples)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         channels, samples = x.shape
