@@ -105,8 +105,8 @@ def test_own_data_must_be_watched_by_dvc(study, repository):
     shutil.copy(repository / "dvc.yaml", study)
     values = change(study, dataset={"name": "folder"})
     with pytest.raises(ParamsError, match=r"add the line '- \${fetch.source}' to its"):
-        pipeline.check_source(study, values)
+        pipeline.check_source(study, values.fetch.source)
     text = (study / "dvc.yaml").read_text()
     (study / "dvc.yaml").write_text(text.replace("- data/raw\n", "- ${fetch.source}\n"))
     with pytest.raises(ParamsError, match="stage 'fetch'"):
-        pipeline.check_source(study, values)
+        pipeline.check_source(study, values.fetch.source)

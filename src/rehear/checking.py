@@ -61,7 +61,7 @@ def check_parts(params: Params) -> None:
         except ParamsError as error:
             raise ParamsError(f"{FILE}: {key}: {error}") from None
     task = name_of(params.task)
-    supported = getattr(pipeline.data_set(params), "tasks", (task,))
+    supported = getattr(_data_set(params), "tasks", (task,))
     if task not in supported:
         raise ParamsError(
             f"{FILE}: data set '{params.dataset['name']}' is for "
@@ -69,6 +69,12 @@ def check_parts(params: Params) -> None:
         )
     metrics.choose(params.evaluate.metrics, task=task, track=params.train.track)
     losses.choose(params.train.loss, task=task)
+
+
+def _data_set(params: Params) -> Any:
+    from rehear.datasets import DATASETS
+
+    return DATASETS.get(params.dataset["name"])
 
 
 def _parts(params: Params) -> Iterator[tuple[str, Catalogue, Mapping[str, Any]]]:
@@ -98,7 +104,8 @@ def _check_pipeline(study: Path, params: Params) -> Iterator[str]:
 
     if not (study / "dvc.yaml").is_file():
         return
-    pipeline.check_source(study, params)
+    if getattr(_data_set(params), "needs_source", False):
+        pipeline.check_source(study, params.fetch.source)
     files = transforms.TRANSFORMS.files(params.preprocess.transforms)
     pipeline.check_files(study, "preprocess", files)
     pipeline.check_files(study, "train", AUGMENTATIONS.files(params.augment))

@@ -2,32 +2,24 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from rehear.errors import ParamsError
-from rehear.params import Params
 
 
-def data_set(params: Params) -> Any:
-    """Return the class of a study's data set."""
-    from rehear.datasets import DATASETS
-
-    return DATASETS.get(params.dataset["name"])
-
-
-def check_source(study: Path, params: Params) -> None:
+def check_source(study: Path, source: str) -> None:
     """Refuse own data that DVC would not watch.
 
+    Args:
+        study: its folder
+        source: ``fetch.source``, which the data set reads
+
     Raises:
-        ParamsError: if ``dvc.yaml`` does not list ``${fetch.source}`` although
-            the data set reads it
+        ParamsError: if ``dvc.yaml`` does not list ``${fetch.source}``
     """
-    if not getattr(data_set(params), "needs_source", False):
-        return
     for stage in ("fetch", "preprocess", "evaluate"):
-        if not {"${fetch.source}", params.fetch.source} & _listed(study, stage):
+        if not {"${fetch.source}", source} & _listed(study, stage):
             raise ParamsError(
-                f"dvc.yaml: stage '{stage}' reads {params.fetch.source} but does not "
+                f"dvc.yaml: stage '{stage}' reads {source} but does not "
                 f"list it, so changed recordings would go unnoticed: add the line "
                 f"'- ${{fetch.source}}' to its deps"
             )

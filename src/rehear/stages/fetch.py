@@ -65,7 +65,7 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> None:
     _check_wishes(params, dataset)
     if dataset.needs_source:
         if "DVC_STAGE" in os.environ:
-            pipeline.check_source(study, params)
+            pipeline.check_source(study, params.fetch.source)
         source = Path(params.fetch.source)
         found = dataset.fetch(
             study / paths.RAW, task=task, source=study / source, downloads=study
