@@ -24,12 +24,18 @@ def run(workspace: Workspace) -> Finding:
     costs = interleave(
         {
             "autrainer": lambda _: workspace.peer.extract("egemaps", PRESET),
+            "two workers": lambda _: workspace.peer.extract(
+                "egemaps", PRESET, workers=2
+            ),
             "rehear": extract,
         },
         workspace.repeats(1),
     )
     n = len(workspace.recordings)
-    works = {"autrainer": (f"eGeMAPS of {n} clips, whole command", 3.5)}
+    works = {
+        "autrainer": (f"eGeMAPS of {n} clips, whole command", 3.5),
+        "two workers": ("– the peer with two workers", 2.5),
+    }
     equal, largest = _equality(workspace, ours)
     notes = [
         (

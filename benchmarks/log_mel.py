@@ -2,22 +2,44 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from benchmarks import study
 from benchmarks.measure import BenchmarkError, Cost, interleave
 from benchmarks.peer import ALONE
-from benchmarks.results import Finding, compare
+from benchmarks.results import Comparison, Finding, compare
 from benchmarks.workspace import Workspace
 
 PRESET = "log_mel_16k"
 
 
+LARGE = 4  # times the recordings
+
+
 def run(workspace: Workspace) -> Finding:
-    """Measure ``preprocess`` and compare the features of every clip."""
+    """Measure ``preprocess``, of all recordings and of four times as many.
+
+    The features of every clip are compared.
+    """
+    few = _measure(workspace, "log_mel", repeats=3, target=15.0)
+    large = _enlarged(workspace, 2 if workspace.quick else LARGE)
+    many = _measure(large, "log_mel-large", repeats=1)
+    idle, notes = _idle(workspace)
+    return Finding(
+        "log_mel",
+        [*few.comparisons, *many.comparisons, *idle],
+        [*few.notes, *many.notes, *notes],
+        {"few": few.facts, "many": many.facts},
+    )
+
+
+def _measure(
+    workspace: Workspace, name: str, *, repeats: int, target: float | None = None
+) -> Finding:
     peer, recordings = workspace.peer, workspace.recordings
-    ours = workspace.study("log_mel", transforms=study.LOG_MEL)
+    ours = workspace.study(name, transforms=study.LOG_MEL)
     fetched = ours.run("fetch")
 
     def extract(_: int) -> Cost:
@@ -29,23 +51,60 @@ def run(workspace: Workspace) -> Finding:
         "rehear": extract,
     }
     n = len(recordings)
-    title = f"log-mel of {n} clips, whole command"
-    works: dict[str, tuple[str, float | None]] = {"autrainer": (title, 10.0)}
-    if not peer.busy:
+    title = f"log-mel of {n:,} clips, whole command"
+    works: dict[str, tuple[str, float | None]] = {"autrainer": (title, target)}
+    if not peer.busy and target:
         sides["one thread"] = lambda _: peer.extract("mel", PRESET, **ALONE)
         works["one thread"] = ("– the peer with OMP_NUM_THREADS=1", None)
-    costs = interleave(sides, workspace.repeats(3))
+    costs = interleave(sides, workspace.repeats(repeats))
     largest, values = _difference(workspace, ours)
     notes = [
         f"largest difference of any of {values} values of {n} clips: {largest:.4f} dB",
         (
-            "`rehear fetch` before it, which decodes, hashes and checks every clip "
-            f"for leaks (the peer has no counterpart): {fetched.wall:.2f} s wall, "
-            f"{fetched.cpu:.2f} s CPU"
+            f"`rehear fetch` of {n} clips before it, which decodes, hashes and checks "
+            f"every clip for leaks (the peer has no counterpart): {fetched.wall:.2f} s "
+            f"wall, {fetched.cpu:.2f} s CPU"
         ),
     ]
     facts = {"largest_difference_db": largest, "values": values}
-    return Finding("log_mel", compare(costs, "rehear", works), notes, facts)
+    return Finding(name, compare(costs, "rehear", works), notes, facts)
+
+
+def _enlarged(workspace: Workspace, times: int) -> Workspace:
+    """Return a workspace with each recording several times, by other names."""
+    audio = workspace.scratch / "many"
+    audio.mkdir()
+    recordings = [
+        replace(one, file=f"{number}-{one.file}")
+        for number in range(times)
+        for one in workspace.recordings
+    ]
+    for one in recordings:
+        original = one.file.partition("-")[2]
+        (audio / one.file).symlink_to(workspace.audio / original)
+    peer = replace(workspace.peer, folder=workspace.scratch / "peer-many")
+    peer.set_up(audio, recordings)
+    return replace(workspace, audio=audio, recordings=recordings, peer=peer)
+
+
+def _idle(workspace: Workspace) -> tuple[list[Comparison], list[str]]:
+    """Measure a second run, which has nothing to do."""
+    ours = study.Study(workspace.scratch / "log_mel")
+    ours.add_pipeline()
+    ours.dvc("repro", "-q")
+    costs = interleave(
+        {
+            "autrainer": lambda _: workspace.peer.preprocess("mel"),
+            "dvc repro": lambda _: ours.dvc("repro"),
+            "rehear preprocess": lambda _: ours.run("preprocess"),
+        },
+        workspace.repeats(3),
+    )
+    works = {"autrainer": ("nothing to do: `dvc repro`", 10.0)}
+    again = {"autrainer": ("nothing to do: `rehear preprocess`, without DVC", None)}
+    rows = compare(costs, "dvc repro", works)
+    rows += compare(costs, "rehear preprocess", again)
+    return rows, []
 
 
 def _difference(workspace: Workspace, ours: study.Study) -> tuple[float, int]:

@@ -162,10 +162,16 @@ class Peer:
             with (data / f"{split}.csv").open("w", newline="") as stream:
                 csv.writer(stream).writerows([("file", "label"), *rows])
 
-    def extract(self, config: str, features: str, **variables: str) -> Cost:
+    def extract(
+        self, config: str, features: str, *, workers: int = 0, **variables: str
+    ) -> Cost:
         """Extract features anew with the preset of a configuration."""
         shutil.rmtree(self.features(features), ignore_errors=True)
-        options = ("-n", "0", "-u", "0", "-cn", config)
+        return self.preprocess(config, workers=workers, **variables)
+
+    def preprocess(self, config: str, *, workers: int = 0, **variables: str) -> Cost:
+        """Extract features with the preset of a configuration."""
+        options = ("-n", str(workers), "-u", "0", "-cn", config)
         return self.run("preprocess", *options, **variables)
 
     def features(self, name: str) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import (
+    batches,
     cnn10,
     copies,
     egemaps,
@@ -31,10 +32,11 @@ BENCHMARKS: dict[str, Callable[[Workspace], Finding]] = {
     "egemaps": egemaps.run,
     "ffnn": ffnn.run,
     "cnn10": cnn10.run,
+    "batches": batches.run,
     "scale": scale.run,
     "copies": copies.run,
 }
-ALONE = frozenset({"copies", "scale"})  # measure Rehear only
+ALONE = frozenset({"batches", "copies", "scale"})  # measure Rehear only
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

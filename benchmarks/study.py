@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -82,6 +83,34 @@ class Study:
         return command(
             [*rehear(), *words], cwd=self.folder, env=environment(**variables)
         )
+
+    def add_pipeline(self) -> None:
+        """Make the study one of DVC, with the stages that need no model."""
+        fetch = {
+            "cmd": "rehear fetch",
+            "deps": ["data/own/labels.csv"],
+            "params": ["task", "dataset", "fetch"],
+            "outs": ["data/manifest.csv", "data/card.json"],
+        }
+        preprocess = {
+            "cmd": "rehear preprocess",
+            "deps": ["data/manifest.csv"],
+            "params": ["preprocess"],
+            "outs": ["data/features"],
+        }
+        stages = {"fetch": fetch, "preprocess": preprocess}
+        for stage in stages.values():  # recordings lie behind a link
+            stage["deps"] += ["${fetch.source}/labels.csv"]
+        text = json.dumps({"stages": stages}, indent=1)
+        (self.folder / "dvc.yaml").write_text(text, encoding="utf-8")
+        self.dvc("init", "--no-scm", "-q")
+
+    def dvc(self, *words: str) -> Cost:
+        """Run DVC in the study, with the ``rehear`` of this process."""
+        tools = Path(sys.executable).parent
+        path = f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"
+        env = environment(PATH=path, DVC_NO_ANALYTICS="1")
+        return command([tools / "dvc", *words], cwd=self.folder, env=env)
 
     def forget(self, *names: str) -> None:
         """Delete outputs, and what a stage could resume from."""

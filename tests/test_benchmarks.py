@@ -215,7 +215,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_command_line_helps_and_knows_its_benchmarks():
-    assert "startup log_mel egemaps ffnn cnn10 scale copies" in run("--help").stdout
+    assert "startup log_mel egemaps ffnn cnn10 batches scale" in run("--help").stdout
     answer = run("log_mell")
     assert answer.returncode == 1
     assert answer.stderr.startswith("benchmarks: unknown benchmark 'log_mell'.")
@@ -236,7 +236,7 @@ def test_quick_benchmark_runs(name, tmp_path, recordings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["scale", "copies"])
+@pytest.mark.parametrize("name", ["batches", "scale", "copies"])
 def test_benchmark_of_rehear_alone_runs(name, tmp_path, recordings):
     out = tmp_path / "results.json"
     answer = run(name, "--quick", "--data", str(recordings / "fsdd"), "--out", str(out))
