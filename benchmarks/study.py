@@ -88,19 +88,17 @@ class Study:
         """Make the study one of DVC, with the stages that need no model."""
         fetch = {
             "cmd": "rehear fetch",
-            "deps": ["data/own/labels.csv"],
+            "deps": ["data/own"],
             "params": ["task", "dataset", "fetch"],
             "outs": ["data/manifest.csv", "data/card.json"],
         }
         preprocess = {
             "cmd": "rehear preprocess",
-            "deps": ["data/manifest.csv"],
+            "deps": ["data/own", "data/manifest.csv"],
             "params": ["preprocess"],
             "outs": ["data/features"],
         }
         stages = {"fetch": fetch, "preprocess": preprocess}
-        for stage in stages.values():  # recordings lie behind a link
-            stage["deps"] += ["${fetch.source}/labels.csv"]
         text = json.dumps({"stages": stages}, indent=1)
         (self.folder / "dvc.yaml").write_text(text, encoding="utf-8")
         self.dvc("init", "--no-scm", "-q")

@@ -50,11 +50,12 @@ def check_files(study: Path, stage: str, files: Iterable[tuple[str, str]]) -> No
 
 
 def _listed(study: Path, stage: str) -> set[str]:
-    """Return what a stage depends on; everything, where there is no pipeline."""
+    """Return what a stage depends on; everything, where no pipeline has it."""
     from ruamel.yaml import YAML
 
-    pipeline = study / "dvc.yaml"
-    if not pipeline.is_file():
+    pipeline, stages = study / "dvc.yaml", {}
+    if pipeline.is_file():
+        stages = YAML(typ="safe").load(pipeline.read_text(encoding="utf-8"))["stages"]
+    if stage not in stages:
         return {".", "${fetch.source}"}
-    stages = YAML(typ="safe").load(pipeline.read_text(encoding="utf-8"))["stages"]
-    return {str(dep) for dep in stages.get(stage, {}).get("deps", [])}
+    return {str(dep) for dep in stages[stage].get("deps", [])}
