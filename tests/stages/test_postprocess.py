@@ -56,6 +56,17 @@ def test_tables_agree_with_the_runs(tmp_path):
     assert float(results[0]["mean"]) == pytest.approx(summary["uar"]["mean"])
 
 
+def test_the_report_tells_how_many_clips_gave_no_features(tmp_path):
+    values = fake_study(tmp_path)
+    for path in tmp_path.glob("models/*/config.json"):
+        config = json.loads(path.read_text()) | {"without_features": 1234}
+        path.write_text(json.dumps(config))
+    postprocess.run(values, tmp_path)
+    for name in ("report.html", "model_card.md"):
+        text = (tmp_path / "reports" / name).read_text()
+        assert "1,234 clips that gave no features" in text
+
+
 def test_all_results_carry_the_mark_of_a_leak(tmp_path):
     note = (
         "The split leaks, so these scores may be too good. Reason for using it: the "

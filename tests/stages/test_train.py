@@ -59,7 +59,7 @@ def study(tmp_path):
     index = "\n".join(["clip,shard,offset,shape,content,crc", *rows, ""])
     atomic.write_text(tmp_path / "data/features/index.csv", index)
     meta = {"version": 2, "shards": [75 * 6], "count": 75, "sample_rate": 16000}
-    meta |= {"kind": "features", "rate": 16000}
+    meta |= {"kind": "features", "rate": 16000, "failed": 3}
     atomic.write_json(tmp_path / "data/features/meta.json", {**meta, "transforms": []})
     with (tmp_path / "params.yaml").open("w") as stream:
         YAML().dump(SETTINGS, stream)
@@ -243,3 +243,4 @@ def test_the_configuration_holds_every_default(study):
     assert config["train"]["precision"] == "fp32"
     assert config["model"]["num_layers"] == 2
     assert config["clips"] == {"train": 51, "dev": 12}
+    assert config["without_features"] == 3

@@ -79,8 +79,13 @@ def _numbers(counts: Mapping[str, int], unit: str) -> str:
 
 
 def _skipped(card: Card) -> str:
-    n = card.get("skipped_clips") or 0
-    return f"{n:,} clips that could not be used" if n else ""
+    unusable = card.get("skipped_clips") or 0
+    featureless = card.get("without_features") or 0
+    parts = [
+        f"{unusable:,} clips that could not be used" if unusable else "",
+        f"{featureless:,} clips that gave no features" if featureless else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 @dataclass(frozen=True)

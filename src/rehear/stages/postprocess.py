@@ -90,10 +90,16 @@ def _content(params: Params, study: Path) -> Content:
         examples=postprocessing.worst_examples(runs, params.postprocess.examples),
         confidence=confidence,
         decimals=params.postprocess.decimals,
-        card=_json(study / paths.CARD, {}),
+        card=_json(study / paths.CARD, {}) | _featureless(runs),
         params=inspection.resolved(params),
         provenance=provenance.collect(params, study),
     )
+
+
+def _featureless(runs: Sequence[Run]) -> dict[str, int]:
+    """Return how many clips preprocess has left out, for the card."""
+    counts = [run.config.get("without_features", 0) for run in runs]
+    return {"without_features": max(counts, default=0)}
 
 
 def _read(study: Path, seed: int, fold: str) -> Run:

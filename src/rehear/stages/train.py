@@ -96,6 +96,7 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     config = _config(params, store, seed=seed, fold=fold)
     config["task"], config["online"] = task.state(), [o.record() for o in online]
     config["input_shape"] = list(shape)
+    config["without_features"] = store.meta["failed"]
     config["clips"] = {split: len(entries) for split, entries in found.items()}
     target = paths.model_of(study, seed, fold)
     key = _fingerprint(params, study, seed=seed, fold=fold)
