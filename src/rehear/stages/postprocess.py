@@ -98,8 +98,8 @@ def _content(params: Params, study: Path) -> Content:
 
 def _featureless(runs: Sequence[Run]) -> dict[str, int]:
     """Return how many clips preprocess has left out, for the card."""
-    counts = [run.config.get("without_features", 0) for run in runs]
-    return {"without_features": max(counts, default=0)}
+    most = max(run.config.get("without_features", 0) for run in runs)
+    return {"without_features": most} if most else {}
 
 
 def _read(study: Path, seed: int, fold: str) -> Run:
