@@ -102,16 +102,15 @@ def obtain(
     table = downloads / CHECKSUMS
     known = published.known(remote, table)
     done, part = stored(address, downloads)
-    with writing(downloads):
+    with published.downloading(), writing(downloads):
         downloads.mkdir(parents=True, exist_ok=True)
         if not done.exists():
             _Transfer(address, remote.name, part, known, halt or Halt(), slot).receive()
-            part.with_suffix(".json").unlink(missing_ok=True)
             with part.open("rb+") as stream:
                 os.fsync(stream.fileno())
             part.replace(done)
-        _check_kind(done, address, remote.name)
-        found = published.verify(done, known, url=address)
+        found = _checked(done, known, address, remote.name)
+        published.leave_unchecked(done, remote)
         if remote.sha256 is None or remote.sha256.lower() != found.sha256:
             published.record(table, remote.url, found)
     return done
@@ -344,10 +343,13 @@ def _asked_to_wait(headers: Message) -> float:
     return max(0.0, date.timestamp() - time.time())
 
 
-def _check_kind(done: Path, address: str, name: str) -> None:
+def _checked(done: Path, known: Known, address: str, name: str) -> Known:
+    """Return size and digest of a file that is the right one; remove any other."""
     try:
         with done.open("rb") as stream:
             kinds.check(address, name, stream.read(kinds.HEAD))
+        return published.verify(done, known, url=address)
     except DataError:
-        done.unlink()
+        done.unlink(missing_ok=True)
+        done.with_suffix(".json").unlink(missing_ok=True)
         raise

@@ -19,6 +19,7 @@ from rehear import (
     manifest,
     paths,
     pipeline,
+    published,
     shortcuts,
     similarity,
     splits,
@@ -27,12 +28,12 @@ from rehear import (
 from rehear.card import Findings
 from rehear.catalogue import name_of
 from rehear.datasets import DATASETS
-from rehear.download import CHECKSUMS, recorded
-from rehear.errors import DataError, ParamsError, suggest
+from rehear.errors import DataError, DownloadError, ParamsError, suggest
 from rehear.fingerprint import Fingerprint
 from rehear.leakage import Leak
 from rehear.manifest import Manifest
 from rehear.params import Fetch, Params
+from rehear.published import CHECKSUMS, recorded
 from rehear.survey import Fault
 
 _NAMED = 10  # unreadable recordings or leaks that an error names
@@ -129,9 +130,16 @@ def _fetched(dataset: Any, raw: Path, study: Path, task: str) -> Manifest:
         # What git tracks stands above what an unfinished try has recorded.
         table = {**recorded(downloads / CHECKSUMS), **recorded(known)}
         atomic.write_json(downloads / CHECKSUMS, table)
-    found: Manifest = dataset.fetch(
-        raw, task=task, source=study / paths.RAW, downloads=downloads
-    )
+    try:
+        found: Manifest = dataset.fetch(
+            raw, task=task, source=study / paths.RAW, downloads=downloads
+        )
+    except DownloadError:
+        raise  # the others, which are complete, are right as far as anybody knows
+    except DataError:
+        published.withdraw(downloads, known)
+        raise
+    published.accept(downloads)
     table = recorded(downloads / CHECKSUMS)
     if table and table != recorded(known):
         atomic.write_json(known, dict(sorted(table.items())))
