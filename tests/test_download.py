@@ -437,3 +437,36 @@ def test_killed_download_goes_on(get, server, tmp_path, how):
 
 def kept(tmp_path):
     return sum(path.stat().st_size for path in (tmp_path / "parts").glob("*.part"))
+
+
+@pytest.mark.parametrize("status", [201, 203, 205, 226])
+def test_answer_that_is_neither_error_nor_file_is_refused(get, server, status):
+    server.pages["/a.tar.gz"] = Page(BODY, status=status)
+    with pytest.raises(DataError, match=f"the server answers {status} .*expected 200"):
+        get()
+
+
+def test_no_content_is_refused(get, server):
+    server.pages["/a.csv"] = Page(b"a,b\n", statuses=[204])
+    with pytest.raises(DataError, match="the server answers 204 No Content"):
+        get("/a.csv")
+
+
+def test_accepted_is_asked_again(get, server):
+    server.pages["/a.csv"] = Page(b"a,b\n", statuses=[202, 202])
+    assert get("/a.csv").read_bytes() == b"a,b\n"
+    assert len(server.asked) == 3
+
+
+def test_accepted_for_ever_is_an_error(get, server):
+    server.pages["/a.csv"] = Page(b"a,b\n", statuses=[202] * 60)
+    with pytest.raises(DataError, match=r"cannot be fetched \(202 Accepted, so not"):
+        get("/a.csv")
+
+
+def test_empty_file_is_refused_unless_it_is_published_as_such(get, server, tmp_path):
+    server.pages["/a.csv"] = Page(b"")
+    with pytest.raises(DataError, match=r"the file is empty \(0 bytes\)"):
+        get("/a.csv")
+    assert not list((tmp_path / "parts").glob("*.done"))
+    assert get("/a.csv", size=0).read_bytes() == b""

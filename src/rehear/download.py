@@ -37,7 +37,7 @@ _CHUNK = 1 << 20
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SAFE = "%/:?#[]@!$&'()*+,;=~"  # what an address may hold unescaped
 _OUT_OF_RANGE = 416
-_PARTIAL = 206
+_WHOLE, _LATER, _PARTIAL = 200, 202, 206
 logger = logging.getLogger(__name__)
 
 
@@ -109,7 +109,7 @@ def obtain(
             with part.open("rb+") as stream:
                 os.fsync(stream.fileno())
             part.replace(done)
-        found = _checked(done, known, address, remote.name)
+        found = _checked(done, known, address, remote)
         published.leave_unchecked(done, remote)
         if remote.sha256 is None or remote.sha256.lower() != found.sha256:
             published.record(table, remote.url, found)
@@ -257,6 +257,7 @@ class _Transfer:
 
     def _save(self, response: Any, have: int) -> None:
         headers = response.headers
+        self._check_status(response)
         kinds.check_type(self.address, self.name, headers.get("Content-Type", ""))
         start = self._offset(response, have)
         length = headers.get("Content-Length", "")
@@ -278,6 +279,19 @@ class _Transfer:
         if total is not None and size_of(self.part) < total:
             raise _Interrupted(
                 f"connection lost after {size_of(self.part):,} of {total:,} bytes"
+            )
+
+    def _check_status(self, response: Any) -> None:
+        """Refuse answers that are no error, but not the file either."""
+        status, reason = response.status, getattr(response, "reason", "")
+        if status == _LATER:
+            wait = _asked_to_wait(response.headers)
+            raise _Interrupted(f"{status} {reason}, so not ready yet", wait)
+        if status not in (None, _WHOLE, _PARTIAL):  # files have none
+            raise DataError(
+                f"{self.address}: the server answers {status} {reason}, expected "
+                f"{_WHOLE} and the file; check the address, or name another place in "
+                "dataset.mirror"
             )
 
     def _check_size(self, total: int) -> None:
@@ -343,11 +357,16 @@ def _asked_to_wait(headers: Message) -> float:
     return max(0.0, date.timestamp() - time.time())
 
 
-def _checked(done: Path, known: Known, address: str, name: str) -> Known:
+def _checked(done: Path, known: Known, address: str, remote: Remote) -> Known:
     """Return size and digest of a file that is the right one; remove any other."""
     try:
         with done.open("rb") as stream:
-            kinds.check(address, name, stream.read(kinds.HEAD))
+            kinds.check(address, remote.name, stream.read(kinds.HEAD))
+        if size_of(done) == 0 != remote.size:
+            raise DataError(
+                f"{address}: the file is empty (0 bytes); run it again, and if it "
+                "stays so, name another place in dataset.mirror"
+            )
         return published.verify(done, known, url=address)
     except DataError:
         done.unlink(missing_ok=True)
