@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
 
-from rehear import atomic, kinds, published
+from rehear import atomic, contents, kinds, published
 from rehear.disk import place, require_space, size_of, writing
 from rehear.errors import DataError
 from rehear.halt import Halt
@@ -37,6 +37,7 @@ _CHUNK = 1 << 20
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SAFE = "%/:?#[]@!$&'()*+,;=~"  # what an address may hold unescaped
 _OUT_OF_RANGE = 416
+_LISTED = (".zip", ".tar")  # archives that say where they end
 _WHOLE, _LATER, _PARTIAL = 200, 202, 206
 logger = logging.getLogger(__name__)
 
@@ -321,6 +322,22 @@ def say(text: str, *values: object) -> None:
         logger.info(text, *values)
 
 
+def _check_whole(done: Path, address: str, name: str) -> None:
+    """Look for the end of an archive, where nothing is known of its size.
+
+    Where a server does not tell the length either, the end of the connection is
+    the only sign of the end of the file.
+    """
+    kind = Path(name).suffix.lower()
+    if kind not in _LISTED:
+        return
+    try:
+        contents.read(str(done), kind=kind)
+    except DataError as error:
+        reason = str(error).partition(": ")[2]
+        raise DataError(f"{address}: cut short, or damaged: {reason}") from None
+
+
 def _bar(name: str, total: int | None, start: int, slot: int) -> Any:
     from tqdm import tqdm
 
@@ -367,6 +384,8 @@ def _checked(done: Path, known: Known, address: str, remote: Remote) -> Known:
                 f"{address}: the file is empty (0 bytes); run it again, and if it "
                 "stays so, name another place in dataset.mirror"
             )
+        if (known.size, known.md5, known.sha256) == (None, None, None):
+            _check_whole(done, address, remote.name)
         return published.verify(done, known, url=address)
     except DataError:
         done.unlink(missing_ok=True)

@@ -109,7 +109,7 @@ class EDANSA2019:
         if len(clips) != CLIPS:
             raise DataError(
                 f"{table}: lists {len(clips):,} clips, expected {CLIPS:,} as "
-                "published; check dataset.mirror, or report that the data set has changed"
+                "published; check dataset.mirror, or report that it has changed"
             )
         return Manifest(clips, attributes=("region", "site", "date"))
 
