@@ -169,7 +169,7 @@ def _copies(
         return
     # Of identical clips, one stands in the pairs for all.
     content = {clip.clip: clip.sha256 or clip.clip for clip in manifest}
-    first = _linked(
+    first = linked(
         (content[one], content[other])
         for one, other in copies
         if one in content and other in content
@@ -181,7 +181,7 @@ def _copies(
             yield Leak("copy", text)
 
 
-def _linked(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def linked(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return one name for all that are linked, directly or through others."""
     parent: dict[str, str] = {}
 

@@ -177,12 +177,9 @@ def _check(
     changed = fingerprint.check(study, _entry(params), here, left_out=len(seen.faults))
     copies = similarity.find(seen.clips, seen.prints, root, processes=processes)
     wanted = params.fetch.split
-    read = splits.draw_folds(
-        replace(found, clips=seen.clips), wanted.folds, seed=wanted.seed, copies=copies
-    )
-    read = splits.draw(
-        read, dev=wanted.dev, test=wanted.test, seed=wanted.seed, copies=copies
-    )
+    read = splits.link(replace(found, clips=seen.clips), copies)
+    read = splits.draw_folds(read, wanted.folds, seed=wanted.seed)
+    read = splits.draw(read, dev=wanted.dev, test=wanted.test, seed=wanted.seed)
     leaks = leakage.find(read, copies=copies)
     _refuse_leaks(leaks, params.fetch.allow_leak)
     told = shortcuts.measure(read)
