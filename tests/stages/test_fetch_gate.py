@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 
-from rehear import audio, manifest, similarity
+from rehear import audio, manifest, similarity, survey
 from rehear.catalogue import Catalogue
 from rehear.errors import DataError, ParamsError
 from rehear.manifest import Clip, Manifest
@@ -126,7 +126,17 @@ def test_own_recordings_may_change_and_it_is_said(tones, tmp_path, caplog):
     assert entry["clips"] == 10
 
 
-def test_other_last_bits_are_let_pass_with_a_warning(tones, tmp_path, caplog):
+def test_other_samples_of_integers_are_refused(tones, tmp_path):
+    fetch.run(values(), tmp_path)
+    tones.gain = 0.500001
+    with pytest.raises(DataError, match="though every decoder reads them alike"):
+        fetch.run(values(), tmp_path)
+
+
+def test_other_last_bits_are_let_pass_with_a_warning(
+    tones, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(survey, "_is_exact", lambda values: False)
     fetch.run(values(), tmp_path)
     before = (tmp_path / RECORD).read_bytes()
     tones.gain = 0.500001

@@ -172,7 +172,7 @@ def _check(
     seen = survey.examine(found.clips, root, processes=processes)
     _refuse_faults(seen.faults, params.fetch, total=len(found))
     here = fingerprint.of(
-        replace(found, clips=seen.clips), mean=seen.mean, std=seen.std
+        replace(found, clips=seen.clips), mean=seen.mean, std=seen.std, exact=seen.exact
     )
     changed = fingerprint.check(study, _entry(params), here, left_out=len(seen.faults))
     copies = similarity.find(seen.clips, seen.prints, root, processes=processes)
