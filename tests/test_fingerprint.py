@@ -151,7 +151,7 @@ def compared(tmp_path, clips, other, **fields):
 @pytest.mark.parametrize(("count", "about"), [(1, "1"), (2, "2"), (40, r"[34]\d")])
 def test_a_few_exchanged_recordings_are_refused(tmp_path, count, about):
     clips = manifest(500)
-    said = f"about {about} of 500 clips have other samples or names, though a decoder changes"
+    said = f"about {about} of 500 clips have other samples or names, though"
     with pytest.raises(DataError, match=said):
         compared(tmp_path, clips, exchanged(clips, count))
 
