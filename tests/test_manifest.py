@@ -89,3 +89,19 @@ def test_a_broken_row_is_named(tmp_path):
     path.write_text("\n".join([lines[0], lines[1].replace("0.0", "long", 1)]))
     with pytest.raises(DataError, match="row 2: could not convert string to float"):
         manifest.read(path)
+
+
+@pytest.mark.parametrize("cell", [b"caf\xe9", b"x" * 200_000], ids=["latin", "huge"])
+def test_what_is_no_csv_in_utf8_is_an_error_that_names_the_row(tmp_path, cell):
+    path = tmp_path / "m.csv"
+    manifest.write(path, Manifest(CLIPS))
+    path.write_bytes(path.read_bytes().replace(b"dog", cell))
+    with pytest.raises(DataError, match=r"m\.csv row \d.*not CSV in UTF-8"):
+        manifest.read(path)
+
+
+def test_byte_order_mark_is_passed_over(tmp_path):
+    path = tmp_path / "m.csv"
+    manifest.write(path, Manifest(CLIPS))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert manifest.read(path) == Manifest(CLIPS)

@@ -145,7 +145,8 @@ def read(path: Path) -> Manifest:
             malformed; the text names the row
     """
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        # utf-8-sig: spreadsheets begin a CSV file with a byte order mark.
+        with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream)
             header = next(rows, [])
             fixed = _fixed(header)
@@ -155,6 +156,11 @@ def read(path: Path) -> Manifest:
     except FileNotFoundError:
         raise DataError(
             f"{path} does not exist; run `rehear fetch` (or `dvc repro`) first"
+        ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path} row {rows.line_num + 1} or below: not CSV in UTF-8 ({error}); run "
+            "`rehear fetch` again"
         ) from None
     return Manifest(clips, targets, attributes)
 
