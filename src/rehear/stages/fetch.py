@@ -31,7 +31,7 @@ from rehear.datasets import DATASETS
 from rehear.errors import DataError, DownloadError, ParamsError, suggest
 from rehear.fingerprint import Fingerprint
 from rehear.leakage import Leak
-from rehear.manifest import Manifest
+from rehear.manifest import Clip, Manifest
 from rehear.params import Fetch, Params
 from rehear.published import CHECKSUMS, recorded
 from rehear.survey import Fault
@@ -39,6 +39,7 @@ from rehear.survey import Fault
 _NAMED = 10  # unreadable recordings or leaks that an error names
 _WORDS = 3  # of a reason that says something
 _FOLD = re.compile(r"[\w.+-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 logger = logging.getLogger(__name__)
 
 
@@ -169,6 +170,7 @@ def _check(
 ) -> _Checked:
     """Read all clips, draw what splits are missing, and refuse leaks."""
     _check_clips(found)
+    _check_folds(found, params.fetch.split.folds)
     seen = survey.examine(found.clips, root, processes=processes)
     _refuse_faults(seen.faults, params.fetch, total=len(found))
     here = fingerprint.of(
@@ -200,6 +202,7 @@ def _check_clips(found: Manifest) -> None:
     if times > 1:
         raise DataError(f"clip '{twice}' occurs {times} times; ids must differ")
     for clip in found:
+        _check_texts(clip)
         if clip.split not in ("", *manifest.SPLITS):
             raise DataError(
                 f"clip '{clip.clip}': unknown split '{clip.split}'; expected "
@@ -226,6 +229,28 @@ def _check_clips(found: Manifest) -> None:
                 f"clip '{clip.clip}': a label holds '{manifest.LABEL_SEPARATOR}', "
                 "which separates labels; rename it, or give several labels"
             )
+
+
+def _check_texts(clip: Clip) -> None:
+    """Refuse what a table cannot give back as it was written."""
+    labels = (("label", label) for label in clip.labels)
+    for field, text in (("id", clip.clip), ("group", clip.group), *labels):
+        if _CONTROL.search(text):
+            raise DataError(
+                f"clip {clip.clip!r}: the {field} {text!r} holds a control character, "
+                "such as the end of a line; remove it"
+            )
+
+
+def _check_folds(found: Manifest, folds: int) -> None:
+    """Refuse to draw folds where the clips have some."""
+    given = sorted({clip.fold for clip in found if clip.fold})
+    if given and folds:
+        raise ParamsError(
+            f"fetch.split.folds: {folds} folds would be drawn, but the clips have "
+            f"folds already ({leakage.some(given)}). Set fetch.split.folds: 0 and name "
+            "the folds in 'folds'"
+        )
 
 
 def _refuse_faults(faults: Sequence[Fault], settings: Fetch, *, total: int) -> None:
