@@ -76,3 +76,20 @@ def test_checksum_that_git_has_still_stands(run, server, tmp_path):
     assert (tmp_path / paths.CHECKSUMS).read_bytes() == before
     assert run()["clips"] == 62
     assert [path for path, _, _ in server.asked] == [NAME, "/other" + NAME]
+
+
+def test_server_that_is_busy_at_first_is_asked_again(run, server):
+    server.pages[NAME] = Page(RIGHT, statuses=[503, 503])
+    assert run()["clips"] == 62
+
+
+def test_members_that_lead_outside_are_not_listed(run, server, tmp_path):
+    server.pages[NAME] = Page(packed({**WHOLE, "../wav/03a01Ta.wav": noise(0)}))
+    assert run()["clips"] == 62
+    assert not (tmp_path / "data" / "wav").exists()
+
+
+def test_bomb_in_the_archive_is_refused(run, server):
+    name = next(name for name in WHOLE if name[-6] == "T")
+    server.pages[NAME] = Page(packed({**WHOLE, name: bytes(70 << 20)}))
+    refused(run, "refused as a compression bomb")
