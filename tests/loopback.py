@@ -24,6 +24,8 @@ class Page:
         silent: is waited for before anything is answered
         obeys: whether If-Range is
         chunked: whether the length is kept back
+        status: of the answer with the body
+        endless: whether only the end of the connection tells that of the body
     """
 
     body: bytes
@@ -38,6 +40,8 @@ class Page:
     silent: threading.Event | None = None
     obeys: bool = True
     chunked: bool = False
+    status: int = 200
+    endless: bool = False
 
 
 @dataclass
@@ -111,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         if page.silent is not None:
             page.silent.wait(30)
         if page.statuses:
-            return self.send_error(page.statuses.pop(0))
+            return self._answer(page.statuses.pop(0))
         start = self._start(page, asked)
         if start > 0 and start >= len(page.body):
             self.send_response(416)
@@ -124,6 +128,13 @@ class _Handler(BaseHTTPRequestHandler):
         loopback.asked[number] = (self.path, asked, count)
         return None
 
+    def _answer(self, status):
+        if status >= 400:
+            return self.send_error(status)
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        return self.end_headers()
+
     def _start(self, page, asked):
         same = self.headers.get("If-Range", page.etag) == page.etag or not page.obeys
         if not (asked and page.ranges and same):
@@ -131,11 +142,11 @@ class _Handler(BaseHTTPRequestHandler):
         return int(asked.removeprefix("bytes=").rstrip("-"))
 
     def _head(self, page, start, body):
-        self.send_response(206 if start else 200)
+        self.send_response(206 if start else page.status)
         self.send_header("Content-Type", page.content_type)
         if page.chunked:
             self.send_header("Transfer-Encoding", "chunked")
-        else:
+        elif not page.endless:
             self.send_header("Content-Length", str(len(body)))
         if page.etag:
             self.send_header("ETag", page.etag)

@@ -121,3 +121,13 @@ def test_long_lists_are_cut():
     rare = [clips(f"r{i}", s, 1) for i in range(9) for s in ("train", "dev", "test")]
     kinds = dict(find(*BALANCED, *rare))
     assert "'r4' (1) and 4 more" in kinds["few"]
+
+
+def test_digital_silence_is_a_caution():
+    clips = (
+        Clip("a", "a.wav", sample_rate=8000, level=None, split="train"),
+        Clip("b", "b.wav", sample_rate=8000, level=-20.0, split="train"),
+        Clip("c", "c.npy", split="train"),
+    )
+    (found,) = cautions.find(Manifest(clips))
+    assert (found.kind, found.text) == ("silence", "1 clips are digital silence: 'a'")

@@ -1,14 +1,17 @@
 import email.utils
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
+import zipfile
 from collections import namedtuple
 
 import numpy as np
@@ -408,6 +411,7 @@ def test_damaged_record_is_an_error(get, tmp_path, text):
 
 SCRIPT = """
 import sys
+import tarfile
 from pathlib import Path
 from rehear.download import download, obtain
 url, folder = sys.argv[1:]
@@ -437,3 +441,63 @@ def test_killed_download_goes_on(get, server, tmp_path, how):
 
 def kept(tmp_path):
     return sum(path.stat().st_size for path in (tmp_path / "parts").glob("*.part"))
+
+
+@pytest.mark.parametrize("status", [201, 203, 205, 226])
+def test_answer_that_is_neither_error_nor_file_is_refused(get, server, status):
+    server.pages["/a.tar.gz"] = Page(BODY, status=status)
+    with pytest.raises(DataError, match=f"the server answers {status} .*expected 200"):
+        get()
+
+
+def test_no_content_is_refused(get, server):
+    server.pages["/a.csv"] = Page(b"a,b\n", statuses=[204])
+    with pytest.raises(DataError, match="the server answers 204 No Content"):
+        get("/a.csv")
+
+
+def test_accepted_is_asked_again(get, server):
+    server.pages["/a.csv"] = Page(b"a,b\n", statuses=[202, 202])
+    assert get("/a.csv").read_bytes() == b"a,b\n"
+    assert len(server.asked) == 3
+
+
+def test_accepted_for_ever_is_an_error(get, server):
+    server.pages["/a.csv"] = Page(b"a,b\n", statuses=[202] * 60)
+    with pytest.raises(DataError, match=r"cannot be fetched \(202 Accepted, so not"):
+        get("/a.csv")
+
+
+def test_empty_file_is_refused_unless_it_is_published_as_such(get, server, tmp_path):
+    server.pages["/a.csv"] = Page(b"")
+    with pytest.raises(DataError, match=r"the file is empty \(0 bytes\)"):
+        get("/a.csv")
+    assert not list((tmp_path / "parts").glob("*.done"))
+    assert get("/a.csv", size=0).read_bytes() == b""
+
+
+def archive(kind):
+    stream = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(stream, "w") as out:
+            out.writestr("a.wav", BODY)
+    else:
+        with tarfile.open(fileobj=stream, mode="w") as out:
+            entry = tarfile.TarInfo("a.wav")
+            entry.size = len(BODY)
+            out.addfile(entry, io.BytesIO(BODY))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize("lost", [100_000, 2_000_000])
+def test_archive_of_unknown_length_that_is_cut_is_refused(
+    get, server, tmp_path, kind, lost
+):
+    whole = archive(kind)
+    page = server.pages[f"/x.{kind}"] = Page(whole, endless=True)
+    page.cut_after, page.cuts = len(whole) - lost, 1
+    with pytest.raises(DataError, match=rf"/x\.{kind}: cut short, or damaged: "):
+        get(f"/x.{kind}")
+    assert not (tmp_path / "parts" / module.CHECKSUMS).exists()
+    assert get(f"/x.{kind}").read_bytes() == whole

@@ -42,6 +42,7 @@ def test_fingerprint_is_of_names_and_samples_in_any_order():
         mean=0.333333,
         std=2.0,
         sha256=hashlib.sha256(lines.encode()).hexdigest(),
+        parts=found.parts,
     )
     backwards = Manifest(manifest().clips[::-1])
     assert fingerprint.of(backwards, mean=1 / 3, std=2.0) == found
@@ -132,6 +133,53 @@ def test_other_last_bits_are_a_warning(study, change):
     assert "decoded with other last bits (another libsndfile or MP3 decoder?)" in text
     assert not fingerprint.record(study, NAME, found, published=True)
     assert entries(study)[NAME]["sha256"] == KNOWN.sha256
+
+
+def exchanged(clips, count):
+    """Return a manifest of which some clips have other samples."""
+    others = [replace(clip, sha256="other " + clip.sha256) for clip in clips]
+    return Manifest((*others[:count], *clips.clips[count:]))
+
+
+def compared(tmp_path, clips, other, **fields):
+    known = fingerprint.of(clips, mean=0.0, std=0.1, **fields)
+    fingerprint.record(tmp_path, NAME, known, published=True)
+    found = fingerprint.of(other, mean=0.0, std=0.1, **fields)
+    return fingerprint.check(tmp_path, NAME, found)
+
+
+@pytest.mark.parametrize(("count", "about"), [(1, "1"), (2, "2"), (40, r"[34]\d")])
+def test_a_few_exchanged_recordings_are_refused(tmp_path, count, about):
+    clips = manifest(500)
+    said = f"about {about} of 500 clips have other samples or names, though"
+    with pytest.raises(DataError, match=said):
+        compared(tmp_path, clips, exchanged(clips, count))
+
+
+@pytest.mark.parametrize("size", [3, 64, 500])
+def test_all_clips_with_other_last_bits_are_a_warning(tmp_path, size):
+    clips = manifest(size)
+    assert "last bits" in compared(tmp_path, clips, exchanged(clips, size))
+
+
+@pytest.mark.parametrize("count", [1, 500])
+def test_exact_samples_leave_no_excuse(tmp_path, count):
+    clips = manifest(500)
+    with pytest.raises(DataError, match=r"though every decoder reads them alike; get"):
+        compared(tmp_path, clips, exchanged(clips, count), exact=True)
+
+
+def test_record_of_an_older_version_is_read_and_stays(tmp_path):
+    found = fingerprint.of(manifest(), mean=0.0, std=0.1, exact=True)
+    old = {"published": False, **asdict(found)}
+    del old["exact"], old["parts"]
+    (tmp_path / "data").mkdir()
+    (tmp_path / FILE).write_text(json.dumps({NAME: old}))
+    assert fingerprint.check(tmp_path, NAME, found) == ""
+    assert not fingerprint.record(tmp_path, NAME, found, published=False)
+    assert entries(tmp_path) == {NAME: old}
+    other = fingerprint.of(exchanged(manifest(), 1), mean=0.0, std=0.1)
+    assert "last bits" in fingerprint.check(tmp_path, NAME, other)
 
 
 @pytest.mark.parametrize(("change", "said"), CHANGES)

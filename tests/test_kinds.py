@@ -76,6 +76,13 @@ def test_other_kinds_do_not(name, data):
         kinds.check(URL, name, data)
 
 
+@pytest.mark.parametrize("data", [b'{"message": "gone"}', b' [{"a": 1}]', b"[]"])
+def test_answers_of_programs_are_no_tables(data):
+    with pytest.raises(DataError, match=r"x: not a \.csv file \(it begins b'"):
+        kinds.check(URL, "a.csv", data)
+    kinds.check(URL, "a.json", data)
+
+
 def test_type_of_a_page_is_enough_for_archives():
     with pytest.raises(DataError, match="a web page"):
         kinds.check_type(URL, "a.zip", "text/html; charset=utf-8")

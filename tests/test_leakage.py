@@ -52,6 +52,14 @@ def test_identical_samples_in_two_splits():
     ]
 
 
+def test_digital_silence_is_no_duplicate():
+    silence = {"sha256": "a", "sample_rate": 8000, "level": None}
+    assert not find(row("a", "train", **silence), row("b", "dev", **silence))
+    # Features have no level either.
+    silence["sample_rate"] = 0
+    assert find(row("a", "train", **silence), row("b", "dev", **silence))
+
+
 def test_copies_in_two_splits():
     clips = tuple(
         Clip(clip=name, file=name, split=split)

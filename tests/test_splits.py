@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rehear import leakage, splits
 from rehear.errors import DataError
-from rehear.manifest import SPLITS, Clip, Manifest
+from rehear.manifest import SPLITS, Clip, Manifest, read, write
 
 
 def make(labels, groups=None, **fields):
@@ -125,12 +125,41 @@ def test_identical_recordings_stay_together():
 
 
 def test_copies_stay_together():
-    manifest = make(["a"] * 40)
     copies = [(f"c{i}", f"c{i + 20}") for i in range(20)]
+    manifest = splits.link(make(["a"] * 40), copies)
     for seed in range(5):
-        drawn = splits.draw(manifest, dev=0.2, test=0.2, seed=seed, copies=copies)
-        folded = splits.draw_folds(drawn, 4, seed=seed, copies=copies)
+        drawn = splits.draw(manifest, dev=0.2, test=0.2, seed=seed)
+        folded = splits.draw_folds(drawn, 4, seed=seed)
         assert leakage.find(folded, copies=copies) == []
+
+
+def test_copies_stay_together_in_every_run_of_cross_validation(tmp_path):
+    copies = [(f"c{i}", f"c{i + 20}") for i in range(20)]
+    linked = splits.link(make(["a"] * 40), copies)
+    path = tmp_path / "manifest.csv"
+    write(path, splits.draw_folds(linked, 4, seed=0))
+    for seed in range(5):
+        for fold in "1234":
+            run = splits.for_fold(read(path), fold, dev=0.25, seed=seed)
+            assert leakage.find(replace_folds(run), copies=copies) == []
+
+
+def replace_folds(manifest):
+    """Return the splits of a run, as if there were no folds."""
+    return Manifest(tuple(replace(clip, fold="") for clip in manifest))
+
+
+def test_link_names_the_first_of_all_copies():
+    clips = [
+        replace(clip, sha256=digest)
+        for clip, digest in zip(make(["a"] * 6), "xxyzzw", strict=True)
+    ]
+    # c0 and c1 are identical, and so are c3 and c4: one of each is in the pairs.
+    linked = splits.link(
+        Manifest(tuple(clips)), [("c2", "c3"), ("c0", "c2"), ("c5", "-")]
+    )
+    assert [clip.copies for clip in linked] == ["c0"] * 5 + [""]
+    assert splits.link(linked, []) is linked
 
 
 def test_regression_targets_are_spread_evenly():

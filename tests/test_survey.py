@@ -115,3 +115,24 @@ def test_level_channels_and_statistics_are_those_of_numpy(tmp_path):
     assert seen.count == everything.size
     assert seen.mean == pytest.approx(everything.mean(), abs=1e-15)
     assert seen.std == pytest.approx(everything.std(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "exact"),
+    [
+        ("a.wav", "PCM_16", True),
+        ("a.wav", "PCM_24", True),
+        ("a.flac", "PCM_24", True),
+        ("a.aiff", "PCM_16", True),
+        ("a.wav", "FLOAT", False),
+        ("a.ogg", "VORBIS", False),
+        ("a.mp3", "MPEG_LAYER_III", False),
+    ],
+)
+def test_samples_of_integers_are_known_to_be_exact(tmp_path, name, subtype, exact):
+    import soundfile
+
+    noise = 0.3 * np.random.default_rng(0).standard_normal(16000).clip(-3, 3)
+    soundfile.write(tmp_path / name, noise, 16000, subtype=subtype)
+    found = examine([Clip("a", name)], tmp_path, processes=1)
+    assert found.exact == exact

@@ -449,3 +449,13 @@ def test_processes_can_be_forked_afterwards(get):
     if pid == 0:
         os._exit(7)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+
+def test_damaged_gzip_file_is_not_kept(get, server, places):
+    good = packed(a=b"x" * 5000)
+    server.pages["/x.tar.gz"] = Page(good[:-9])
+    with pytest.raises(DataError, match="gzip file is damaged"):
+        get("x.tar.gz")
+    assert not list(places[1].glob("*.done"))
+    server.pages["/x.tar.gz"] = Page(good, etag='"v2"')
+    assert [*archives.members(get("x.tar.gz")["x.tar.gz"])] == ["a"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from rehear import atomic, ffmpeg, riff
+from rehear import atomic, ffmpeg, ogg, riff
 from rehear.archives import SEPARATOR, Source, locate
 from rehear.errors import AudioError
 from rehear.resampling import resample
@@ -18,6 +19,8 @@ from rehear.resampling import resample
 __all__ = ["Facts", "encode_mp3", "facts", "read", "resample", "write"]
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_MP3_COUNTS = (b"Xing", b"Info")  # headers that count frames
+_MP3_SLACK = 2 * 1152  # samples: two frames
 _PCM_STEP = np.float32(1 / 32768)
 
 
@@ -209,6 +212,7 @@ def _opened(source: Source, head: bytes) -> Iterator[Any]:
     if foreign:
         yield ffmpeg.opened(source, foreign)
         return
+    ogg.check_end(source, head)
     inside = source.data is not None or SEPARATOR in source.name
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(source.stream()) if inside else source.file
@@ -253,12 +257,25 @@ def _frames(source: Source, stream: Any, first: int, last: int) -> np.ndarray:
         frames = stream.read(last - first, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         _refuse(source, error)
-    if len(frames) < last - first and "MPEG" not in stream.subtype:
+    missing = last - first - len(frames)
+    if missing > 0 and missing > _allowed(source, stream):
         raise AudioError(
             f"{source.name}: truncated: {first + len(frames)} of {last} samples could "
             "be decoded; fetch it again, or skip it"
         )
     return frames
+
+
+def _allowed(source: Source, stream: Any) -> float:
+    """Return how many samples fewer than announced a whole recording may have.
+
+    Without a header that counts its frames, the length of an MP3 file is a guess.
+    """
+    if "MPEG" not in stream.subtype:
+        return 0
+    head = source.read(0, riff.HEAD)
+    counted = any(mark in head for mark in _MP3_COUNTS)
+    return _MP3_SLACK if counted and not _counts_padding(stream) else math.inf
 
 
 def _refuse(source: Source, error: Exception) -> NoReturn:

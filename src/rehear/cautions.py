@@ -17,7 +17,7 @@ class Caution:
     """One reason to look twice.
 
     Attributes:
-        kind: ``missing``, ``few``, ``group`` or ``shortcut``
+        kind: ``missing``, ``few``, ``group``, ``silence`` or ``shortcut``
         text: in one line
     """
 
@@ -32,13 +32,14 @@ def find(manifest: Manifest, *, told: Sequence[Shortcut] = ()) -> list[Caution]:
       that nothing is known about it there
     - ``few``: a label with fewer than five clips to learn from
     - ``group``: a label that is learnt from one group (speaker, recorder, site)
+    - ``silence``: clips whose samples are all zero
     - ``shortcut``: a number such as the duration that tells the label
 
     Args:
         manifest: with splits or folds
         told: what single numbers tell
     """
-    found = [*_of_splits(manifest), *_of_folds(manifest)]
+    found = [*_of_splits(manifest), *_of_folds(manifest), *_silent(manifest)]
     strong = (Caution("shortcut", shortcuts.text(s)) for s in told if s.strong)
     return [*found, *strong]
 
@@ -126,6 +127,14 @@ def _of_folds(manifest: Manifest) -> Iterator[Caution]:
     yield from _few(table.named(left), where)
     groups = table.total - table.only[:, folds].max(axis=1)
     yield from _one_group(table.named(groups), where)
+
+
+def _silent(manifest: Manifest) -> Iterator[Caution]:
+    silent = [clip.clip for clip in manifest if leakage.is_silent(clip)]
+    if silent:
+        named = _some(dict.fromkeys(silent, 0))
+        text = f"{len(silent):,} clips are digital silence: {named}"
+        yield Caution("silence", text)
 
 
 def _few(clips: Mapping[str, int], where: str) -> Iterator[Caution]:

@@ -42,11 +42,12 @@ class Extent(NamedTuple):
     fault: str = ""
 
 
-def read(archive: str) -> dict[str, Extent]:
+def read(archive: str, *, kind: str = "") -> dict[str, Extent]:
     """Return the regular files in an archive by their names, in its order.
 
     Args:
         archive: path of a ``.tar`` or ``.zip`` file
+        kind: one of these endings, where the path has another one
 
     Raises:
         AudioError: if it is damaged, truncated, or of another kind
@@ -55,9 +56,9 @@ def read(archive: str) -> dict[str, Extent]:
     import zipfile
 
     try:
-        if archive.endswith(".zip"):
+        if (kind or archive).endswith(".zip"):
             return _zip_index(archive)
-        if archive.endswith(".tar"):
+        if (kind or archive).endswith(".tar"):
             return _tar_index(archive)
     except (
         *(tarfile.TarError, zipfile.BadZipFile, EOFError, OSError),

@@ -1,9 +1,10 @@
 """Dividing clips into parts: which clip is in which split or fold.
 
-Clips of one group (a speaker, a recorder, a site) always stay together; without
-groups, the clips of one recording do. Among the divisions that keep this, one is
-drawn in which labels are spread as evenly as possible. It depends on the seed and
-on the names and labels of the clips, not on the order of files on a disk.
+Clips of one group (a speaker, a recorder, a site) always stay together, as do copies
+of one recording; without groups, the clips of one recording do. Among the divisions
+that keep this, one is drawn in which labels are spread as evenly as possible. It
+depends on the seed and on the names and labels of the clips, not on the order of
+files on a disk.
 """
 
 from collections import Counter
@@ -71,7 +72,6 @@ def divide(
     *,
     seed: int,
     purpose: str,
-    copies: Sequence[tuple[str, str]] = (),
 ) -> list[str]:
     """Return the part that each clip is drawn into.
 
@@ -80,12 +80,11 @@ def divide(
         shares: of the parts, by their names
         seed: another seed gives another division
         purpose: what is drawn; another purpose gives another division as well
-        copies: pairs of clips, by their ids, that must not be parted
 
     Raises:
         DataError: if there are fewer groups, or recordings, than parts
     """
-    units = _units(clips, _unit_names(clips, copies))
+    units = _units(clips, _unit_names(clips))
     if len(units.names) < len(shares):
         raise _too_few(clips, units.names, shares)
     labels = sum(len(units.kinds[kind].counts) for kind in units.kind_of)
@@ -113,8 +112,11 @@ def _order(units: _Units, keys: Sequence[int], spread: float) -> list[int]:
     return order
 
 
-def _unit_names(clips: Sequence[Clip], copies: Sequence[tuple[str, str]]) -> list[str]:
-    """Return the unit of every clip; units that share a recording are one."""
+def _unit_names(clips: Sequence[Clip]) -> list[str]:
+    """Return the unit of every clip; units that share a recording are one.
+
+    Identical samples and known copies are the same recording.
+    """
     names = [unit_of(clip) for clip in clips]
     parent = dict(zip(names, names, strict=True))
 
@@ -129,14 +131,12 @@ def _unit_names(clips: Sequence[Clip], copies: Sequence[tuple[str, str]]) -> lis
         parent[max(pair)] = min(pair)
 
     first: dict[str, str] = {}
+    copied: dict[str, str] = {}
     for name, clip in zip(names, clips, strict=True):
         if clip.sha256 and first.setdefault(clip.sha256, name) != name:
             join(name, first[clip.sha256])
-    if copies:
-        of_clip = {clip.clip: name for name, clip in zip(names, clips, strict=True)}
-        for pair in copies:
-            if pair[0] in of_clip and pair[1] in of_clip:
-                join(of_clip[pair[0]], of_clip[pair[1]])
+        if clip.copies and copied.setdefault(clip.copies, name) != name:
+            join(name, copied[clip.copies])
     return [root(name) for name in names]
 
 

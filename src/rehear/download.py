@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
 
-from rehear import atomic, kinds, published
+from rehear import atomic, contents, kinds, published
 from rehear.disk import place, require_space, size_of, writing
 from rehear.errors import DataError
 from rehear.halt import Halt
@@ -37,7 +37,8 @@ _CHUNK = 1 << 20
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SAFE = "%/:?#[]@!$&'()*+,;=~"  # what an address may hold unescaped
 _OUT_OF_RANGE = 416
-_PARTIAL = 206
+_LISTED = (".zip", ".tar")  # archives that say where they end
+_WHOLE, _LATER, _PARTIAL = 200, 202, 206
 logger = logging.getLogger(__name__)
 
 
@@ -102,16 +103,15 @@ def obtain(
     table = downloads / CHECKSUMS
     known = published.known(remote, table)
     done, part = stored(address, downloads)
-    with writing(downloads):
+    with published.downloading(), writing(downloads):
         downloads.mkdir(parents=True, exist_ok=True)
         if not done.exists():
             _Transfer(address, remote.name, part, known, halt or Halt(), slot).receive()
-            part.with_suffix(".json").unlink(missing_ok=True)
             with part.open("rb+") as stream:
                 os.fsync(stream.fileno())
             part.replace(done)
-        _check_kind(done, address, remote.name)
-        found = published.verify(done, known, url=address)
+        found = _checked(done, known, address, remote)
+        published.leave_unchecked(done, remote)
         if remote.sha256 is None or remote.sha256.lower() != found.sha256:
             published.record(table, remote.url, found)
     return done
@@ -258,6 +258,7 @@ class _Transfer:
 
     def _save(self, response: Any, have: int) -> None:
         headers = response.headers
+        self._check_status(response)
         kinds.check_type(self.address, self.name, headers.get("Content-Type", ""))
         start = self._offset(response, have)
         length = headers.get("Content-Length", "")
@@ -279,6 +280,19 @@ class _Transfer:
         if total is not None and size_of(self.part) < total:
             raise _Interrupted(
                 f"connection lost after {size_of(self.part):,} of {total:,} bytes"
+            )
+
+    def _check_status(self, response: Any) -> None:
+        """Refuse answers that are no error, but not the file either."""
+        status, reason = response.status, getattr(response, "reason", "")
+        if status == _LATER:
+            wait = _asked_to_wait(response.headers)
+            raise _Interrupted(f"{status} {reason}, so not ready yet", wait)
+        if status not in (None, _WHOLE, _PARTIAL):  # files have none
+            raise DataError(
+                f"{self.address}: the server answers {status} {reason}, expected "
+                f"{_WHOLE} and the file; check the address, or name another place in "
+                "dataset.mirror"
             )
 
     def _check_size(self, total: int) -> None:
@@ -306,6 +320,22 @@ def say(text: str, *values: object) -> None:
 
     with tqdm.external_write_mode():
         logger.info(text, *values)
+
+
+def _check_whole(done: Path, address: str, name: str) -> None:
+    """Look for the end of an archive, where nothing is known of its size.
+
+    Where a server does not tell the length either, the end of the connection is
+    the only sign of the end of the file.
+    """
+    kind = Path(name).suffix.lower()
+    if kind not in _LISTED:
+        return
+    try:
+        contents.read(str(done), kind=kind)
+    except DataError as error:
+        reason = str(error).partition(": ")[2]
+        raise DataError(f"{address}: cut short, or damaged: {reason}") from None
 
 
 def _bar(name: str, total: int | None, start: int, slot: int) -> Any:
@@ -344,10 +374,20 @@ def _asked_to_wait(headers: Message) -> float:
     return max(0.0, date.timestamp() - time.time())
 
 
-def _check_kind(done: Path, address: str, name: str) -> None:
+def _checked(done: Path, known: Known, address: str, remote: Remote) -> Known:
+    """Return size and digest of a file that is the right one; remove any other."""
     try:
         with done.open("rb") as stream:
-            kinds.check(address, name, stream.read(kinds.HEAD))
+            kinds.check(address, remote.name, stream.read(kinds.HEAD))
+        if size_of(done) == 0 != remote.size:
+            raise DataError(
+                f"{address}: the file is empty (0 bytes); run it again, and if it "
+                "stays so, name another place in dataset.mirror"
+            )
+        if (known.size, known.md5, known.sha256) == (None, None, None):
+            _check_whole(done, address, remote.name)
+        return published.verify(done, known, url=address)
     except DataError:
-        done.unlink()
+        done.unlink(missing_ok=True)
+        done.with_suffix(".json").unlink(missing_ok=True)
         raise

@@ -5,7 +5,8 @@ The tree::
     RehearError
     ├── ParamsError     params.yaml: a key, a value, a part's name or argument
     ├── DataError       a manifest, a data set, a download, a feature store
-    │   └── AudioError  one recording that cannot be used
+    │   ├── AudioError  one recording that cannot be used
+    │   └── DownloadError  a published file that cannot be had
     ├── ModelError      a model, a checkpoint, weights that do not fit
     └── StageError      the pipeline: workspace, git, DVC, an interrupted stage
 
@@ -31,6 +32,10 @@ class DataError(RehearError):
 
 class AudioError(DataError):
     """A recording cannot be read, or holds nothing that can be used."""
+
+
+class DownloadError(DataError):
+    """A published file cannot be had, or another one than was expected came."""
 
 
 class ModelError(RehearError):

@@ -12,6 +12,10 @@ _CHUNK = 1 << 20
 _TRAILER = 4  # bytes: the size of what comes out, modulo 4 GiB
 
 
+class GzipError(DataError):
+    """A gzip file is damaged, or a compression bomb."""
+
+
 def decompress(
     archive: Path,
     target: Path,
@@ -28,7 +32,7 @@ def decompress(
         check: called before each block; ends the work by raising
 
     Raises:
-        DataError: if the file is damaged, or more than ``limit`` comes out
+        GzipError: if the file is damaged, or more than ``limit`` comes out
     """
     written = 0
     with archive.open("rb") as source, atomic.file(target) as out:
@@ -37,13 +41,13 @@ def decompress(
                 check()
                 written += len(block)
                 if written > limit:
-                    raise DataError(
+                    raise GzipError(
                         f"{target.name}: more than {limit:,} bytes come out of "
                         f"{archive.stat().st_size:,}; refused as a compression bomb"
                     )
                 out.write(block)
         except (zlib.error, EOFError) as error:
-            raise DataError(
+            raise GzipError(
                 f"{target.name}: the gzip file is damaged ({error}); fetch it again"
             ) from None
 

@@ -20,6 +20,7 @@ _BEGINNINGS = {
     ".ogg": (b"OggS",),
 }
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".xml", ".svg"})
+_JSON = (b"{", b"[")  # how an answer of a program begins, and no header of a table
 _PAGE = (b"<!doctype", b"<html", b"<?xml")
 
 
@@ -53,9 +54,11 @@ def check(url: str, name: str, head: bytes) -> None:
         DataError: if it is of another kind
     """
     suffix = _suffix(name)
-    page = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGE)
-    if page and suffix not in _PAGES:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.lower().startswith(_PAGE) and suffix not in _PAGES:
         _refuse(url, name, "a web page")
+    if text.startswith(_JSON) and suffix in (".csv", ".tsv"):
+        _refuse(url, name, f"it begins {head[:8]!r}")
     known = head.startswith(_BEGINNINGS.get(suffix, b""))
     if not (_is_tar(head) if suffix == ".tar" else known):
         _refuse(url, name, f"it begins {head[:8]!r}")

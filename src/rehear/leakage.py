@@ -159,7 +159,14 @@ def _overlapping(members: _Members) -> Iterator[tuple[tuple[Clip, str], ...]]:
 def _duplicates(manifest: Manifest, parts: Sequence[str]) -> Iterator[Leak]:
     same = _shared(manifest, parts, (clip.sha256 for clip in manifest))
     for members in same.values():
+        if is_silent(members[0][0]):
+            continue  # which tells nothing of a label; a caution names it
         yield Leak("duplicate", f"clips {_named(members)} have identical samples")
+
+
+def is_silent(clip: Clip) -> bool:
+    """Say whether all samples of a recording are zero."""
+    return clip.level is None and clip.sample_rate > 0
 
 
 def _copies(
@@ -169,7 +176,7 @@ def _copies(
         return
     # Of identical clips, one stands in the pairs for all.
     content = {clip.clip: clip.sha256 or clip.clip for clip in manifest}
-    first = _linked(
+    first = linked(
         (content[one], content[other])
         for one, other in copies
         if one in content and other in content
@@ -181,7 +188,7 @@ def _copies(
             yield Leak("copy", text)
 
 
-def _linked(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def linked(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return one name for all that are linked, directly or through others."""
     parent: dict[str, str] = {}
 

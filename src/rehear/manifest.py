@@ -44,6 +44,8 @@ class Clip:
         channels: of the recording
         level: root mean square in dB of full scale; ``None`` for silence
         sha256: digest of the decoded samples of the clip
+        copies: id of the first clip that is a copy of the same recording (in another
+            format, at another level …); empty where there is no copy
     """
 
     clip: str
@@ -61,6 +63,7 @@ class Clip:
     channels: int = 0
     level: float | None = None
     sha256: str = ""
+    copies: str = ""
 
     def moved(self, *, split: str | None = None, fold: str | None = None) -> "Clip":
         """Return this clip in another split or fold."""
@@ -96,6 +99,7 @@ class Manifest:
 
 _OTHER = ("targets", "attributes")
 COLUMNS = tuple(name for name in _NAMES if name not in _OTHER)
+_BEFORE = COLUMNS[: COLUMNS.index("copies")]  # as older versions wrote them
 
 
 def _number(value: float | None) -> str:
@@ -127,6 +131,7 @@ def _row(clip: Clip) -> list[str]:
         str(clip.channels),
         _number(clip.level),
         clip.sha256,
+        clip.copies,
         *(_number(target) for target in clip.targets),
         *clip.attributes,
     ]
@@ -140,28 +145,41 @@ def read(path: Path) -> Manifest:
             malformed; the text names the row
     """
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        # utf-8-sig: spreadsheets begin a CSV file with a byte order mark.
+        with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream)
             header = next(rows, [])
-            targets, attributes = _named(path, header)
+            fixed = _fixed(header)
+            targets, attributes = _named(path, header, fixed)
             with _no_collection():
-                clips = tuple(_clips(path, rows, len(header), len(targets)))
+                clips = tuple(_clips(path, rows, header, fixed, len(targets)))
     except FileNotFoundError:
         raise DataError(
             f"{path} does not exist; run `rehear fetch` (or `dvc repro`) first"
         ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path} row {rows.line_num + 1} or below: not CSV in UTF-8 ({error}); run "
+            "`rehear fetch` again"
+        ) from None
     return Manifest(clips, targets, attributes)
 
 
+def _fixed(header: Sequence[str]) -> int:
+    """Return how many columns all manifests have; older ones lack the last."""
+    whole = len(COLUMNS)
+    return whole if header[len(_BEFORE) : whole] == ["copies"] else len(_BEFORE)
+
+
 def _named(
-    path: Path, header: Sequence[str]
+    path: Path, header: Sequence[str], fixed: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names of targets and attributes."""
-    known, extra = header[: len(COLUMNS)], header[len(COLUMNS) :]
+    known, extra = header[:fixed], header[fixed:]
     targets = tuple(c for c in extra if c.startswith(TARGET_PREFIX))
     attributes = tuple(c for c in extra[len(targets) :])
     if (
-        tuple(known) != COLUMNS
+        tuple(known) != COLUMNS[:fixed]
         or any(not c.startswith(ATTRIBUTE_PREFIX) for c in attributes)
         or tuple(extra[: len(targets)]) != targets
     ):
@@ -193,10 +211,14 @@ def _no_collection() -> Iterator[None]:
 
 
 def _clips(
-    path: Path, rows: Iterator[list[str]], width: int, targets: int
+    path: Path,
+    rows: Iterator[list[str]],
+    header: Sequence[str],
+    fixed: int,
+    targets: int,
 ) -> Iterator[Clip]:
     labels_of: dict[str, tuple[str, ...]] = {"": ()}
-    fixed, named = len(COLUMNS), len(COLUMNS) + targets
+    width, named, linked = len(header), fixed + targets, fixed == len(COLUMNS)
     for number, row in enumerate(rows, start=2):
         if len(row) != width:
             raise DataError(
@@ -204,7 +226,7 @@ def _clips(
                 "run `rehear fetch` again"
             )
         clip, file, start, end, labels, split, fold, group = row[:8]
-        duration, rate, channels, level, sha256 = row[8:fixed]
+        duration, rate, channels, level, sha256 = row[8:13]
         if labels not in labels_of:
             labels_of[labels] = tuple(labels.split(LABEL_SEPARATOR))
         try:
@@ -225,6 +247,7 @@ def _clips(
                 int(channels),
                 float(level) if level else None,
                 sha256,
+                row[13] if linked else "",
             )
         except ValueError as error:
             raise DataError(

@@ -1,21 +1,25 @@
 """Published files: what is known of them, and whether a file on disk is the one.
 
 Digests that nobody published are recorded in ``checksums.json`` at the first
-download, and enforced from then on.
+download, and enforced from then on. Until a data set has looked into such a file
+and found what it should hold, it is unchecked: then it may still be withdrawn.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rehear import atomic
-from rehear.errors import DataError
+from rehear.errors import DataError, DownloadError
 
 CHECKSUMS = "checksums.json"
+_UNCHECKED = ".unchecked"  # ends the note beside a file that nobody vouches for
 _CHUNK = 1 << 20
 _recording = threading.Lock()
 logger = logging.getLogger(__name__)
@@ -117,6 +121,57 @@ def record(path: Path, url: str, found: Known) -> None:
         if table.get(url) != entry:
             table[url] = entry
             atomic.write_json(path, dict(sorted(table.items())))
+
+
+def leave_unchecked(done: Path, remote: Remote) -> None:
+    """Note that nobody vouches for a file, unless its digest is published."""
+    if remote.md5 is None and remote.sha256 is None:
+        done.with_suffix(_UNCHECKED).write_text(remote.url, "utf-8")
+
+
+def accept(downloads: Path) -> None:
+    """Take the files in a folder for what they should be, as they were checked."""
+    for note in downloads.glob(f"*{_UNCHECKED}"):
+        note.unlink()
+
+
+def withdraw(downloads: Path, tracked: Path) -> None:
+    """Forget what was recorded of files that turned out not to hold what they should.
+
+    They become partial files, so that the next try asks their server for them
+    again: where it can tell that a file is still the same, no byte is sent twice.
+
+    Args:
+        downloads: folder of the files, with ``checksums.json``
+        tracked: table of the files that were checked earlier, which stay
+    """
+    known, table = recorded(tracked), downloads / CHECKSUMS
+    if table.exists():
+        atomic.write_json(table, dict(sorted(known.items())))
+    for note in downloads.glob(f"*{_UNCHECKED}"):
+        done = note.with_suffix(".done")
+        if note.read_text("utf-8") not in known and done.exists():
+            done.replace(note.with_suffix(".part"))
+        note.unlink()
+
+
+@contextlib.contextmanager
+def downloading() -> Iterator[None]:
+    """Tell what goes wrong on the way of a file from what is wrong inside of it."""
+    try:
+        yield
+    except DownloadError:
+        raise
+    except DataError as error:
+        raise DownloadError(str(error)) from None
+
+
+def forget(path: Path, url: str) -> None:
+    """Take a file out of a table, from any thread."""
+    with _recording:
+        table = recorded(path)
+        if table.pop(url, None):
+            atomic.write_json(path, table)
 
 
 def verify(file: Path, expected: Known, *, url: str) -> Known:

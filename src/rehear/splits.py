@@ -3,11 +3,39 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rehear import leakage
 from rehear.division import divide
 from rehear.errors import DataError, suggest
 from rehear.manifest import Manifest
 
 NO_FOLD = "none"
+
+
+def link(manifest: Manifest, copies: Sequence[tuple[str, str]]) -> Manifest:
+    """Write in every clip of which recording it is a copy.
+
+    Whatever is drawn later, also the dev split of a fold, then keeps copies together.
+
+    Args:
+        manifest: with digests of samples, by which identical clips are known
+        copies: pairs of clips, by their ids
+    """
+    if not copies:
+        return manifest
+    content = {clip.clip: clip.sha256 or clip.clip for clip in manifest}
+    same = leakage.linked(
+        (content[one], content[other])
+        for one, other in copies
+        if one in content and other in content
+    )
+    first: dict[str, str] = {}
+    clips = tuple(
+        replace(clip, copies=first.setdefault(same[content[clip.clip]], clip.clip))
+        if content[clip.clip] in same
+        else clip
+        for clip in manifest
+    )
+    return replace(manifest, clips=clips)
 
 
 def draw(
@@ -16,7 +44,6 @@ def draw(
     dev: float,
     test: float,
     seed: int,
-    copies: Sequence[tuple[str, str]] = (),
 ) -> Manifest:
     """Fill in the splits that a data set does not define.
 
@@ -30,7 +57,6 @@ def draw(
         dev: share for dev of the clips that are divided; 0 for no dev split
         test: share for test; 0 for no test split
         seed: another seed gives another division
-        copies: pairs of clips, by their ids, that must not be parted
 
     Raises:
         DataError: if only some of the clips have a split, none is for training,
@@ -59,7 +85,7 @@ def draw(
     drawn = pool
     if _shares_groups(manifest):
         drawn = [replace(clip, group="") for clip in pool]
-    parts = iter(divide(drawn, shares, seed=seed, purpose="splits", copies=copies))
+    parts = iter(divide(drawn, shares, seed=seed, purpose="splits"))
     clips = tuple(
         clip.moved(split=next(parts)) if clip.split in ("", "train") else clip
         for clip in manifest
@@ -86,7 +112,6 @@ def draw_folds(
     folds: int,
     *,
     seed: int,
-    copies: Sequence[tuple[str, str]] = (),
 ) -> Manifest:
     """Draw cross-validation folds, named ``1`` to ``folds``.
 
@@ -97,7 +122,6 @@ def draw_folds(
         manifest: clips, with groups where there are any
         folds: number of folds, at least 2; 0 leaves the manifest as it is
         seed: another seed gives other folds
-        copies: pairs of clips, by their ids, that must not be parted
 
     Raises:
         DataError: if there are fewer groups than folds, or one fold is asked for
@@ -107,7 +131,7 @@ def draw_folds(
     if folds < 2:
         raise DataError(f"fetch.split.folds is {folds}; expected 0 or at least 2")
     shares = {str(number + 1): 1 / folds for number in range(folds)}
-    parts = divide(manifest.clips, shares, seed=seed, purpose="folds", copies=copies)
+    parts = divide(manifest.clips, shares, seed=seed, purpose="folds")
     clips = zip(manifest, parts, strict=True)
     return replace(manifest, clips=tuple(clip.moved(fold=part) for clip, part in clips))
 

@@ -49,6 +49,8 @@ class Survey:
         count: of the samples of these clips, all channels together
         mean: of these samples; ``None`` if there are none
         std: their standard deviation; ``None`` if there are none
+        exact: whether all of them are those of integer PCM of up to 24 bits, which
+            every decoder reads alike
     """
 
     clips: tuple[Clip, ...]
@@ -57,6 +59,7 @@ class Survey:
     count: int
     mean: float | None
     std: float | None
+    exact: bool
 
 
 def examine(
@@ -115,6 +118,7 @@ def _facts(clip: Clip, root: Path) -> tuple[str, dict[str, Any], np.ndarray]:
         "level": _level(squares / values.size) if rate else None,
         "sha256": _digest(values),
         "samples": (values.size, total, squares),
+        "exact": rate > 0 and _is_exact(values),
     }
     peaks = spectral_print(values, rate) if rate else np.zeros(0, np.uint32)
     return "", facts, peaks
@@ -128,6 +132,15 @@ def _read(clip: Clip, root: Path) -> tuple[np.ndarray, int]:
 def _digest(values: np.ndarray) -> str:
     # The same samples are the same recording, in whichever container.
     return hashlib.sha256(np.ascontiguousarray(values, dtype="<f4").data).hexdigest()
+
+
+def _is_exact(values: np.ndarray) -> bool:
+    """Say whether all samples are multiples of a step of 24-bit PCM.
+
+    What decoders of lossy formats give is not, except for silence.
+    """
+    steps = values * np.float32(2**23)
+    return bool((steps == np.rint(steps)).all())
 
 
 def _sums(values: np.ndarray) -> tuple[float, float]:
@@ -151,6 +164,7 @@ def _gather(blocks: Sequence[Sequence[Clip]], folder: Path) -> Survey:
     faults: list[Fault] = []
     sizes: list[int] = []
     sums: list[tuple[int, float, float]] = []
+    exact = True
     for number, block in enumerate(blocks):
         found = json.loads((folder / f"{number}.json").read_text("utf-8"))
         for clip, (reason, facts, size) in zip(block, found, strict=True):
@@ -158,13 +172,14 @@ def _gather(blocks: Sequence[Sequence[Clip]], folder: Path) -> Survey:
                 faults.append(Fault(clip.clip, clip.file, reason))
             else:
                 sums.append(facts.pop("samples"))
+                exact &= facts.pop("exact")
                 good.append(replace(clip, **facts))
                 sizes.append(size)
     # Clips that cannot be read have no peaks.
     parts = [np.load(folder / f"{number}.npy") for number in range(len(blocks))]
     peaks = np.concatenate([np.zeros(0, np.uint32), *parts])
     prints = Prints(peaks, np.cumsum(sizes, dtype=np.int64))
-    return Survey(tuple(good), prints, tuple(faults), *_together(sums))
+    return Survey(tuple(good), prints, tuple(faults), *_together(sums), exact)
 
 
 def _together(

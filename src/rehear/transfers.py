@@ -12,6 +12,7 @@ from rehear.contents import stays_inside
 from rehear.disk import place, require_space, size_of, writing
 from rehear.download import obtain, request, say, stored
 from rehear.errors import DataError
+from rehear.gunzip import GzipError
 from rehear.halt import Halt
 from rehear.published import CHECKSUMS, Remote
 from rehear.threads import each
@@ -61,6 +62,13 @@ def fetch(
             the disk has no room for all of them
     """
     _check_names(remotes)
+    with published.downloading():
+        return _all(remotes, folder, downloads, mirror, threads)
+
+
+def _all(
+    remotes: Sequence[Remote], folder: Path, downloads: Path, mirror: str, threads: int
+) -> Mapping[str, Path]:
     downloads.mkdir(parents=True, exist_ok=True)
     addresses = [_address(remote, mirror) for remote in remotes]
     paths = [folder / _unpacked(remote.name) for remote in remotes]
@@ -79,7 +87,12 @@ def fetch(
         if paths[job].name == remotes[job].name:
             place(done, paths[job])
         else:
-            _decompress(done, paths[job], halt)
+            try:
+                _decompress(done, paths[job], halt)
+            except GzipError:
+                done.unlink()  # or every later try would stop here
+                published.forget(downloads / CHECKSUMS, remotes[job].url)
+                raise
         say("fetch: %s, %s bytes", remotes[job].name, f"{size_of(done):,}")
 
     sizes = each(ask, len(remotes), threads=threads)

@@ -25,12 +25,20 @@ ITEMS = {
     "warblrb10k": [f"{n}3c1d-77e9-4d2b" for n in range(4)],
 }
 COUNT = 16
+PUBLISHED = dict(dcase2018.ROWS)
 
 
 def table(corpus, items):
     """Every second recording has a bird."""
     rows = ((item, corpus, number % 2) for number, item in enumerate(items))
     return lines(("itemid", "datasetid", "hasbird"), *rows, separator=",")
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Let tables be as short as those of the tests."""
+    for corpus, items in ITEMS.items():
+        monkeypatch.setitem(dcase2018.ROWS, corpus, len(items))
 
 
 @pytest.fixture
@@ -85,8 +93,9 @@ def test_each_corpus_can_be_left_out(fetch, corpus):
 
 
 def test_labels_of_freefield1010_are_read_as_they_are_published(
-    fetch, mirror, recordings
+    fetch, mirror, recordings, monkeypatch
 ):
+    monkeypatch.setitem(dcase2018.ROWS, "freefield1010", 7690)
     published = recordings / "metadata_fixtures" / "ff1010bird_metadata_2018.csv"
     (mirror / CORPORA["freefield1010"][1]).write_bytes(published.read_bytes())
     found = [clip for clip in fetch() if clip.fold == "freefield1010"]
@@ -112,8 +121,10 @@ def test_labels_of_freefield1010_are_read_as_they_are_published(
     ],
 )
 def test_dev_is_what_autrainer_draws(
-    fetch, mirror, recordings, share, seed, count, digest
+    fetch, mirror, recordings, monkeypatch, share, seed, count, digest
 ):
+    monkeypatch.setitem(dcase2018.ROWS, "freefield1010", 7690)
+    monkeypatch.setitem(dcase2018.ROWS, "BirdVox-DCASE-20k", 20000)
     # The digests are those of autrainer 0.10.0, with the same tables.
     published = recordings / "metadata_fixtures" / "ff1010bird_metadata_2018.csv"
     (mirror / CORPORA["freefield1010"][1]).write_bytes(published.read_bytes())
@@ -142,13 +153,27 @@ def test_without_a_share_dev_of_autrainer_is_the_test_split(fetch):
     assert len(files["train"]) == 12
 
 
-def test_recordings_without_a_label_are_left_out(fetch, mirror, caplog):
+def test_recordings_without_a_label_are_left_out(fetch, mirror, caplog, monkeypatch):
+    monkeypatch.setitem(dcase2018.ROWS, "warblrb10k", 3)
     labels = CORPORA["warblrb10k"][1]
     text = table("warblrb10k", ITEMS["warblrb10k"][:3])
     (mirror / labels).write_text(text)
     with caplog.at_level(logging.INFO):
         assert len(fetch()) == COUNT - 1
     assert "1 recordings of warblrb10k have no label" in caplog.text
+
+
+def test_corpora_have_as_many_rows_as_the_publishers_say():
+    assert PUBLISHED == dict(zip(CORPORA, (7690, 20000, 8000), strict=True))
+
+
+@pytest.mark.parametrize(("kept", "count"), [(0, 0), (4, 4), (5, 5)])
+def test_table_with_fewer_rows_is_refused(fetch, mirror, kept, count):
+    text = table("freefield1010", ITEMS["freefield1010"][:kept])
+    (mirror / CORPORA["freefield1010"][1]).write_text(text)
+    said = rf"metadata_2018\.csv: lists {count} recordings, expected 6 as published"
+    with pytest.raises(DataError, match=said):
+        fetch()
 
 
 @pytest.mark.parametrize("cell", ["", "2", "yes"])

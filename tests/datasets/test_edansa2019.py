@@ -55,8 +55,9 @@ def labels(changes=()):
 
 
 @pytest.fixture
-def published(tmp_path):
-    """Write the archive in the layout of Zenodo."""
+def published(tmp_path, monkeypatch):
+    """Write the archive in the layout of Zenodo, with fewer clips."""
+    monkeypatch.setattr(edansa2019, "CLIPS", COUNT)
 
     def write(text=None, lost=()):
         files = {"EDANSA-2019/labels.csv": text or labels()}
@@ -208,6 +209,12 @@ def test_labels_that_are_not_as_published_are_named(
 ):
     with pytest.raises(DataError, match=message):
         fetch(published(labels([(old, new)])))
+
+
+def test_table_with_fewer_rows_is_refused(fetch, published):
+    text = "".join(labels().splitlines(keepends=True)[:-1])
+    with pytest.raises(DataError, match=r"labels\.csv: lists 12 clips, expected 13 as"):
+        fetch(published(text))
 
 
 def test_unknown_tag_is_refused():

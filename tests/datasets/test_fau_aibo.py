@@ -6,6 +6,7 @@ import pytest
 
 from rehear import manifest
 from rehear.catalogue import Catalogue
+from rehear.datasets import fau_aibo
 from rehear.datasets.fau_aibo import FauAibo
 from rehear.errors import DataError, ParamsError
 from rehear.params import Fetch, Params, Part
@@ -17,8 +18,9 @@ SPEAKERS = ("Ohm_01", "Ohm_02", "Ohm_11", "Ohm_31", "Ohm_32", "Mont_01", "Mont_3
 
 
 @pytest.fixture
-def corpus(tmp_path, recordings):
+def corpus(tmp_path, recordings, monkeypatch):
     """A corpus in its own layout: 7 speakers, 10 chunks each."""
+    monkeypatch.setattr(fau_aibo, "CHUNKS", {"Ohm": 50, "Mont": 20})
     root = tmp_path / "data" / "own"
     (root / LABELS).mkdir(parents=True)
     (root / "wav").mkdir()
@@ -123,6 +125,18 @@ def test_recordings_elsewhere_are_missed(corpus):
     (corpus / "wav").mkdir()
     with pytest.raises(DataError, match=r"lacks every recording of .* in wav/; .*FAU"):
         fetch(corpus)
+
+
+@pytest.mark.parametrize(("kept", "school"), [(0, "Ohm"), (49, "Ohm"), (69, "Mont")])
+def test_label_file_that_is_cut_short_is_refused(corpus, kept, school):
+    path = corpus / LABELS / TWO
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:kept]))
+    with pytest.raises(DataError, match=rf"lists \d+ chunks of {school}, expected"):
+        fetch(corpus)
+
+
+def test_schools_have_as_many_chunks_as_the_corpus():
+    assert (sum(fau_aibo.CHUNKS.values()), fau_aibo.CHUNKS["Mont"]) == (18216, 8257)
 
 
 WRONG = {

@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 
-from rehear import audio, manifest, similarity
+from rehear import audio, manifest, similarity, survey
 from rehear.catalogue import Catalogue
 from rehear.errors import DataError, ParamsError
 from rehear.manifest import Clip, Manifest
@@ -126,7 +126,17 @@ def test_own_recordings_may_change_and_it_is_said(tones, tmp_path, caplog):
     assert entry["clips"] == 10
 
 
-def test_other_last_bits_are_let_pass_with_a_warning(tones, tmp_path, caplog):
+def test_other_samples_of_integers_are_refused(tones, tmp_path):
+    fetch.run(values(), tmp_path)
+    tones.gain = 0.500001
+    with pytest.raises(DataError, match="though every decoder reads them alike"):
+        fetch.run(values(), tmp_path)
+
+
+def test_other_last_bits_are_let_pass_with_a_warning(
+    tones, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(survey, "_is_exact", lambda values: False)
     fetch.run(values(), tmp_path)
     before = (tmp_path / RECORD).read_bytes()
     tones.gain = 0.500001
@@ -174,6 +184,8 @@ def test_attributes_stay_with_their_clips(tones, tmp_path, monkeypatch):
         ({"attributes": ()}, r"'0' has 0 attributes; expected 1 \(device\)"),
         ({"targets": (1.0,)}, r"'0' has 1 targets; expected 0 \(none\)"),
         ({"labels": ("a;b",)}, "'0': a label holds ';', which separates labels"),
+        ({"labels": ("a\rb",)}, r"'0': the label 'a\\rb' holds a control character"),
+        ({"group": "a\x00"}, r"'0': the group 'a\\x00' holds a control character"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(tones, tmp_path, change, said):
@@ -213,6 +225,24 @@ def test_planted_shortcut_is_on_the_card(tones, tmp_path, caplog):
     assert any(text in caution for caution in card["cautions"])
     assert text in caplog.text
     assert {s["number"] for s in card["shortcuts"]} >= {"duration"}
+
+
+def test_id_with_a_control_character_is_refused(tones, tmp_path):
+    plain = tones.clip
+    tones.clip = lambda self, name, i: _changed(
+        plain(self, name, i), {"clip": f"{i}\r"}
+    )
+    with pytest.raises(DataError, match=r"clip '0.+r': the id '0.+r' holds a control"):
+        fetch.run(values(), tmp_path)
+
+
+def test_folds_are_not_drawn_where_the_clips_have_some(tones, tmp_path):
+    plain = tones.clip
+    tones.clip = lambda self, name, i: _changed(
+        plain(self, name, i), {"fold": str(i // 6 + 1)}
+    )
+    with pytest.raises(ParamsError, match=r"3 folds .* folds already \(1, 2\)"):
+        fetch.run(values(split=Split(folds=3)), tmp_path)
 
 
 def test_folds_that_share_a_copy_are_refused(tones, tmp_path, monkeypatch):

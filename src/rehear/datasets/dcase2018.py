@@ -9,10 +9,12 @@ import numpy as np
 
 from rehear import archives, transfers
 from rehear.datasets import autrainer, choices, members, rows
+from rehear.errors import DataError
 from rehear.manifest import Clip, Manifest
 from rehear.transfers import Remote
 
 SPLITS = ("corpora", "autrainer")
+ROWS = {"freefield1010": 7690, "BirdVox-DCASE-20k": 20_000, "warblrb10k": 8000}
 LABELS = {"1": "bird", "0": "no bird"}
 _FIGSHARE = "https://ndownloader.figshare.com/files"
 _ARCHIVE_ORG = "https://archive.org/download"
@@ -148,7 +150,8 @@ class BirdDetection2018:
             downloads: keeps the downloads between tries
 
         Raises:
-            DataError: if a download fails, or a table says neither 0 nor 1
+            DataError: if a download fails, a table says neither 0 nor 1, or it has
+                another number of rows than was published
         """
         remotes = [r for corpus in CORPORA for r in (corpus.table, corpus.audio)]
         paths = transfers.fetch(remotes, raw, downloads=downloads, mirror=self.mirror)
@@ -171,8 +174,9 @@ class BirdDetection2018:
 def _clips(corpus: Corpus, paths: Mapping[str, Path]) -> Iterator[Clip]:
     archive = paths[corpus.audio.name]
     packed = members.recordings([archive])
+    listed = list(rows.read(paths[corpus.table.name])[1])
     labelled = 0
-    for row in rows.read(paths[corpus.table.name])[1]:
+    for row in listed:
         item, has_bird = row.text("itemid"), row.text("hasbird")
         if has_bird not in LABELS:
             row.fail(f"hasbird is '{has_bird}', expected 0 or 1")
@@ -185,6 +189,12 @@ def _clips(corpus: Corpus, paths: Mapping[str, Path]) -> Iterator[Clip]:
             split=corpus.split,
             fold=corpus.name,
             attributes=(corpus.name,),
+        )
+    if len(listed) != ROWS[corpus.name]:
+        raise DataError(
+            f"{corpus.table.name}: lists {len(listed):,} recordings, expected "
+            f"{ROWS[corpus.name]:,} as published; check dataset.mirror, or report that "
+            "the data set has changed"
         )
     if labelled < len(packed):
         logger.info(

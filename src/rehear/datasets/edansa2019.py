@@ -13,6 +13,7 @@ from rehear.manifest import Clip, Manifest
 ARCHIVE = transfers.Remote(
     "EDANSA-2019.zip", "https://zenodo.org/records/6824272/files/EDANSA-2019.zip"
 )
+CLIPS = 10_771
 TAGS = (
     *("Anth", "Bio", "Geo", "Sil", "Auto", "Airc", "Mach", "Flare", "Bird", "Mam"),
     *("Bug", "Wind", "Rain", "Water", "Truck", "Car", "Helo", "Jet", "Corv", "SongB"),
@@ -90,8 +91,8 @@ class EDANSA2019:
             downloads: keeps the download between tries
 
         Raises:
-            DataError: if the download fails, or a row of ``labels.csv`` cannot be
-                understood
+            DataError: if the download fails, a row of ``labels.csv`` cannot be
+                understood, or it has another number of rows than was published
         """
         paths = transfers.fetch([ARCHIVE], raw, downloads=downloads, mirror=self.mirror)
         table = members.table(paths[ARCHIVE.name], "labels.csv")
@@ -104,10 +105,13 @@ class EDANSA2019:
                 f"{table}: no column '{lacking[0]}' for the tag of that name; choose "
                 "others in dataset.tags, or report that the data set has changed"
             )
-        return Manifest(
-            tuple(self._clip(row, audio) for row in listed),
-            attributes=("region", "site", "date"),
-        )
+        clips = tuple(self._clip(row, audio) for row in listed)
+        if len(clips) != CLIPS:
+            raise DataError(
+                f"{table}: lists {len(clips):,} clips, expected {CLIPS:,} as "
+                "published; check dataset.mirror, or report that it has changed"
+            )
+        return Manifest(clips, attributes=("region", "site", "date"))
 
     def _clip(self, row: Row, audio: str) -> Clip:
         path, split = row.text("Clip Path"), row.text("set")

@@ -1,14 +1,15 @@
 """The FAU Aibo Emotion Corpus."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from rehear.datasets import choices, restricted
 from rehear.datasets.rows import Row
-from rehear.errors import ParamsError
+from rehear.errors import DataError, ParamsError
 from rehear.manifest import Clip, Manifest
 
 LABELS = {
@@ -22,6 +23,7 @@ LABELS = {
     },
 }
 PROTOCOLS = ("official", "autrainer")
+CHUNKS = {"Ohm": 9959, "Mont": 8257}  # of each school
 AUDIO = "wav"
 _COLUMNS = ("id", "class", "confidence")
 _FOLDERS = ("labels/IS2009EmotionChallenge/", "")  # the corpus's own, autrainer's
@@ -97,11 +99,13 @@ class FauAibo:
             downloads: not used
 
         Raises:
-            DataError: if the label file or the recordings are missing, or at the
-                first row that is not usable, by its number
+            DataError: if the label file or the recordings are missing, at the first
+                row that is not usable, by its number, or if the file has another
+                number of chunks than the corpus
         """
         table = self._table(source)
         clips = tuple(self._clip(row) for row in _rows(source / table))
+        _verify(source / table, clips)
         if not any((source / clip.file).exists() for clip in clips):
             self._refuse(source, [f"every recording of {table} in {AUDIO}/"])
         if self.split == "autrainer":
@@ -160,6 +164,16 @@ def _rows(path: Path) -> Iterator[Row]:
             if len(cells) != len(_COLUMNS):
                 row.fail(f"{len(cells)} cells; expected {', '.join(_COLUMNS)}")
             yield row
+
+
+def _verify(table: Path, clips: Iterable[Clip]) -> None:
+    found = Counter(clip.attributes[0] for clip in clips)
+    for school, count in CHUNKS.items():
+        if found[school] != count:
+            raise DataError(
+                f"{table}: lists {found[school]:,} chunks of {school}, expected "
+                f"{count:,} as the corpus has; copy the label file again, whole"
+            )
 
 
 def _held_out(clips: tuple[Clip, ...]) -> tuple[Clip, ...]:

@@ -19,6 +19,7 @@ from rehear import (
     manifest,
     paths,
     pipeline,
+    published,
     shortcuts,
     similarity,
     splits,
@@ -27,17 +28,18 @@ from rehear import (
 from rehear.card import Findings
 from rehear.catalogue import name_of
 from rehear.datasets import DATASETS
-from rehear.download import CHECKSUMS, recorded
-from rehear.errors import DataError, ParamsError, suggest
+from rehear.errors import DataError, DownloadError, ParamsError, suggest
 from rehear.fingerprint import Fingerprint
 from rehear.leakage import Leak
-from rehear.manifest import Manifest
+from rehear.manifest import Clip, Manifest
 from rehear.params import Fetch, Params
+from rehear.published import CHECKSUMS, recorded
 from rehear.survey import Fault
 
 _NAMED = 10  # unreadable recordings or leaks that an error names
 _WORDS = 3  # of a reason that says something
 _FOLD = re.compile(r"[\w.+-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 logger = logging.getLogger(__name__)
 
 
@@ -129,9 +131,16 @@ def _fetched(dataset: Any, raw: Path, study: Path, task: str) -> Manifest:
         # What git tracks stands above what an unfinished try has recorded.
         table = {**recorded(downloads / CHECKSUMS), **recorded(known)}
         atomic.write_json(downloads / CHECKSUMS, table)
-    found: Manifest = dataset.fetch(
-        raw, task=task, source=study / paths.RAW, downloads=downloads
-    )
+    try:
+        found: Manifest = dataset.fetch(
+            raw, task=task, source=study / paths.RAW, downloads=downloads
+        )
+    except DownloadError:
+        raise  # the others, which are complete, are right as far as anybody knows
+    except DataError:
+        published.withdraw(downloads, known)
+        raise
+    published.accept(downloads)
     table = recorded(downloads / CHECKSUMS)
     if table and table != recorded(known):
         atomic.write_json(known, dict(sorted(table.items())))
@@ -161,20 +170,18 @@ def _check(
 ) -> _Checked:
     """Read all clips, draw what splits are missing, and refuse leaks."""
     _check_clips(found)
+    _check_folds(found, params.fetch.split.folds)
     seen = survey.examine(found.clips, root, processes=processes)
     _refuse_faults(seen.faults, params.fetch, total=len(found))
     here = fingerprint.of(
-        replace(found, clips=seen.clips), mean=seen.mean, std=seen.std
+        replace(found, clips=seen.clips), mean=seen.mean, std=seen.std, exact=seen.exact
     )
     changed = fingerprint.check(study, _entry(params), here, left_out=len(seen.faults))
     copies = similarity.find(seen.clips, seen.prints, root, processes=processes)
     wanted = params.fetch.split
-    read = splits.draw_folds(
-        replace(found, clips=seen.clips), wanted.folds, seed=wanted.seed, copies=copies
-    )
-    read = splits.draw(
-        read, dev=wanted.dev, test=wanted.test, seed=wanted.seed, copies=copies
-    )
+    read = splits.link(replace(found, clips=seen.clips), copies)
+    read = splits.draw_folds(read, wanted.folds, seed=wanted.seed)
+    read = splits.draw(read, dev=wanted.dev, test=wanted.test, seed=wanted.seed)
     leaks = leakage.find(read, copies=copies)
     _refuse_leaks(leaks, params.fetch.allow_leak)
     told = shortcuts.measure(read)
@@ -195,6 +202,7 @@ def _check_clips(found: Manifest) -> None:
     if times > 1:
         raise DataError(f"clip '{twice}' occurs {times} times; ids must differ")
     for clip in found:
+        _check_texts(clip)
         if clip.split not in ("", *manifest.SPLITS):
             raise DataError(
                 f"clip '{clip.clip}': unknown split '{clip.split}'; expected "
@@ -221,6 +229,28 @@ def _check_clips(found: Manifest) -> None:
                 f"clip '{clip.clip}': a label holds '{manifest.LABEL_SEPARATOR}', "
                 "which separates labels; rename it, or give several labels"
             )
+
+
+def _check_texts(clip: Clip) -> None:
+    """Refuse what a table cannot give back as it was written."""
+    labels = (("label", label) for label in clip.labels)
+    for field, text in (("id", clip.clip), ("group", clip.group), *labels):
+        if _CONTROL.search(text):
+            raise DataError(
+                f"clip {clip.clip!r}: the {field} {text!r} holds a control character, "
+                "such as the end of a line; remove it"
+            )
+
+
+def _check_folds(found: Manifest, folds: int) -> None:
+    """Refuse to draw folds where the clips have some."""
+    given = sorted({clip.fold for clip in found if clip.fold})
+    if given and folds:
+        raise ParamsError(
+            f"fetch.split.folds: {folds} folds would be drawn, but the clips have "
+            f"folds already ({leakage.some(given)}). Set fetch.split.folds: 0 and name "
+            "the folds in 'folds'"
+        )
 
 
 def _refuse_faults(faults: Sequence[Fault], settings: Fetch, *, total: int) -> None:

@@ -1,0 +1,95 @@
+"""``fetch`` after a file of nobody's checksum did not hold what it should.
+
+The layout is that of EmoDB, with noise in place of the recordings.
+"""
+
+import json
+
+import pytest
+
+from emotions import noise, packed, published
+from loopback import Page, serve
+from rehear import download, paths
+from rehear.catalogue import Catalogue
+from rehear.errors import DataError
+from rehear.params import Params, Part
+from rehear.stages import fetch
+
+WHOLE = {f"wav/{name}.wav": noise(n) for n, name in enumerate(published())}
+FEWER = dict([*WHOLE.items()][:-1])
+RIGHT, WRONG = packed(WHOLE), packed(FEWER)
+NAME = "/download.zip"
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(download, "PAUSES", (0.0, 0.0))
+    table = {"emodb": "rehear.datasets.emodb:EmoDB"}
+    monkeypatch.setattr(fetch, "DATASETS", Catalogue("data set", table))
+    with serve() as loopback:
+        yield loopback
+
+
+@pytest.fixture
+def run(server, tmp_path):
+    def run(mirror=""):
+        part = Part(name="emodb", mirror=server.url + mirror, emotions=["sadness"])
+        fetch.run(Params(dataset=part), tmp_path)
+        return json.loads((tmp_path / paths.CARD).read_text())
+
+    return run
+
+
+def refused(run, said, mirror=""):
+    with pytest.raises(DataError, match=said):
+        run(mirror)
+
+
+def test_archive_that_its_server_mends_is_fetched_anew(run, server, tmp_path):
+    server.pages[NAME] = Page(WRONG)
+    refused(run, "holds other recordings")
+    assert not (tmp_path / paths.CHECKSUMS).exists()
+    server.pages[NAME] = Page(RIGHT, etag='"v2"')
+    assert run()["clips"] == 62
+    assert [*json.loads((tmp_path / paths.CHECKSUMS).read_text())]
+
+
+def test_archive_that_stays_as_it_is_is_not_sent_twice(run, server):
+    server.pages[NAME] = Page(WRONG)
+    for _ in range(3):
+        refused(run, "holds other recordings")
+    assert server.sent() == [len(WRONG), 0, 0]
+
+
+def test_right_copy_on_another_mirror_is_taken(run, server):
+    server.pages["/bad" + NAME], server.pages["/good" + NAME] = Page(WRONG), Page(RIGHT)
+    refused(run, "holds other recordings", mirror="/bad")
+    assert run("/good")["clips"] == 62
+
+
+def test_checksum_that_git_has_still_stands(run, server, tmp_path):
+    server.pages[NAME] = Page(RIGHT)
+    run()
+    before = (tmp_path / paths.CHECKSUMS).read_bytes()
+    server.pages["/other" + NAME] = Page(WRONG)
+    refused(run, r"expected .* as recorded in checksums\.json", mirror="/other")
+    assert (tmp_path / paths.CHECKSUMS).read_bytes() == before
+    assert run()["clips"] == 62
+    assert [path for path, _, _ in server.asked] == [NAME, "/other" + NAME]
+
+
+def test_server_that_is_busy_at_first_is_asked_again(run, server):
+    server.pages[NAME] = Page(RIGHT, statuses=[503, 503])
+    assert run()["clips"] == 62
+
+
+def test_members_that_lead_outside_are_not_listed(run, server, tmp_path):
+    server.pages[NAME] = Page(packed({**WHOLE, "../wav/03a01Ta.wav": noise(0)}))
+    assert run()["clips"] == 62
+    assert not (tmp_path / "data" / "wav").exists()
+
+
+def test_bomb_in_the_archive_is_refused(run, server):
+    name = next(name for name in WHOLE if name[-6] == "T")
+    server.pages[NAME] = Page(packed({**WHOLE, name: bytes(70 << 20)}))
+    refused(run, "refused as a compression bomb")
