@@ -15,7 +15,7 @@ import numpy as np
 
 from rehear import signals
 from rehear.augmentations.chance import probability, skips
-from rehear.catalogue import Spec, name_of
+from rehear.catalogue import Spec, misfit, name_of
 from rehear.errors import ParamsError
 from rehear.signals import ANY, FEATURES, IMAGE, SAME, SPECTROGRAM, WAVEFORM, Signal
 
@@ -141,9 +141,9 @@ def _bounds(count: int, weights: list[float] | None) -> np.ndarray:
     """Return for each part the number that draws below it choose it or one before."""
     if weights is None:
         weights = [1.0] * count
-    numbers = all(type(weight) in (int, float) for weight in weights)
-    if len(weights) != count or not numbers or not np.isfinite(weights).all():
-        raise ValueError(f"weights must be {count} numbers, one for each part")
+    listed = isinstance(weights, list) and len(weights) == count
+    if not listed or any(misfit(float, weight) for weight in weights):
+        raise ValueError(f"weights must be a list of {count} numbers, one a part")
     if min(weights) < 0 or sum(weights) == 0:
         raise ValueError(f"weights must be 0 or above, and not all 0, not {weights}")
     sums = np.cumsum(weights, dtype=np.float64)
