@@ -137,7 +137,7 @@ def _built(index: int, spec: Spec, rate: int, study: Path) -> Any:
         raise error.within(f"parts.{index}") from error
 
 
-def _bounds(count: int, weights: list[float] | None) -> np.ndarray:
+def _bounds(count: int, weights: Any) -> np.ndarray:
     """Return for each part the number that draws below it choose it or one before."""
     if weights is None:
         weights = [1.0] * count
