@@ -14,7 +14,7 @@ from rehear.clips import ClipSet, Step
 from rehear.errors import DataError, ParamsError
 from rehear.manifest import Clip, Manifest
 from rehear.models import GIVEN, MODELS
-from rehear.params import Params, Part, Train
+from rehear.params import FILE, Params, Part, Train
 from rehear.signals import UNKNOWN, Signal
 from rehear.transforms import TRANSFORMS
 
@@ -149,7 +149,7 @@ def _augmentation(key: str, spec: Part, *, rate: int, study: Path) -> Any:
     try:
         return AUGMENTATIONS.build(spec, sample_rate=rate, study=study)
     except ParamsError as error:
-        raise error.within(key) from error
+        raise error.within(f"{FILE}: {key}") from error
 
 
 def of_split(manifest: Manifest, store: "Store", split: str) -> list[tuple[int, Clip]]:
