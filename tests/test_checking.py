@@ -90,6 +90,17 @@ def test_functionals_go_to_the_feed_forward_network(study):
         ),
         ({"train__optimizer": {"name": "sgd", "momentum": -1}}, r"Invalid momentum"),
         ({"augment": [{"name": "mixup", "alpha": 0}]}, r"alpha must be above 0"),
+        (
+            {
+                "augment": [
+                    "gain",
+                    {"name": "sequence", "parts": [{"name": "gain", "p": 2}]},
+                ]
+            },
+            r"^params.yaml: augment.1.parts.0: augmentation 'gain': p must be from 0",
+        ),
+        ({"augment": ["polarity"]}, r"augmentation 'polarity' takes a waveform"),
+        ({"augment": ["gain", "gane"]}, r"^params.yaml: augment.1: unknown augment"),
         ({"train__loss": "mse"}, r"'mse' is for regression, but task is classificati"),
         ({"dataset": {"name": "fsdd"}, "task": "tagging"}, r"'fsdd' is for classifica"),
     ],

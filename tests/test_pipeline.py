@@ -86,6 +86,8 @@ class Noise:
 
 
 class Nested:
+    nested = ("parts",)
+
     def __init__(self, *, parts: tuple = ()) -> None:
         self.parts = parts
 

@@ -11,10 +11,10 @@ import numpy as np
 from rehear import signals, tasks
 from rehear.augmentations import AUGMENTATIONS
 from rehear.clips import OF_ONE_LENGTH, ClipSet, Step
-from rehear.errors import DataError
+from rehear.errors import DataError, ParamsError
 from rehear.manifest import Clip, Manifest
 from rehear.models import GIVEN, MODELS
-from rehear.params import Params, Part, Train
+from rehear.params import FILE, Params, Part, Train
 from rehear.signals import UNKNOWN, Signal
 from rehear.transforms import TRANSFORMS
 
@@ -127,18 +127,21 @@ def arrange(
     Raises:
         ParamsError: if a part does not take what comes before it
     """
-    placed: list[tuple[float, Part, Any]] = [
-        (entry.place, Part(entry.spec), entry.apply)
+    placed: list[tuple[float, str, Part, Any]] = [
+        (entry.place, "", Part(entry.spec), entry.apply)
         for entry in online
         if split in entry.spec.get("splits", (split,))
     ]
-    placed += [(spec.get("order", math.inf), spec, None) for spec in augment]
+    placed += [
+        (spec.get("order", math.inf), f"augment.{index}", spec, None)
+        for index, spec in enumerate(augment)
+    ]
     steps: list[Step] = []
     mixes: list[tuple[str, Any]] = []
-    for _, spec, apply in sorted(placed, key=lambda entry: entry[0]):
+    for _, key, spec, apply in sorted(placed, key=lambda entry: entry[0]):
         name, draws = spec["name"], apply is None
         if draws:
-            apply = AUGMENTATIONS.build(spec, sample_rate=before.rate, study=study)
+            apply = _augmentation(key, spec, rate=before.rate, study=study)
             if split not in spec.get("splits", ("train",)):
                 continue
         if getattr(apply, "batch", False):
@@ -151,6 +154,13 @@ def arrange(
     for name, mix in mixes:
         signals.after(mix, name, before, what="augmentation")
     return steps, [mix for _, mix in mixes]
+
+
+def _augmentation(key: str, spec: Part, *, rate: int, study: Path) -> Any:
+    try:
+        return AUGMENTATIONS.build(spec, sample_rate=rate, study=study)
+    except ParamsError as error:
+        raise error.within(f"{FILE}: {key}") from error
 
 
 def of_split(manifest: Manifest, store: "Store", split: str) -> list[tuple[int, Clip]]:

@@ -26,6 +26,13 @@ EXPECTED = {
 }
 
 
+def is_spec(value: Any) -> bool:
+    """Tell whether a value has the form of a part: a name, or a mapping with one."""
+    if isinstance(value, Mapping):
+        return isinstance(value.get("name"), str)
+    return isinstance(value, str)
+
+
 def name_of(spec: Spec) -> str:
     """Return the name in a part such as ``{name: log_mel, n_mels: 64}``."""
     return spec if isinstance(spec, str) else str(spec["name"])
@@ -152,13 +159,14 @@ class Catalogue:
 
         Raises:
             ParamsError: unknown name, unknown argument, one of a wrong type, or
-                one that the program supplies
+                one that the program supplies; for parts inside a part, with
+                their key
         """
         name = name_of(spec)
         parameters = self.signature(name)
         open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         settable = [key for key in _named(parameters) if key not in given]
-        for argument in arguments_of(spec):
+        for argument, value in arguments_of(spec).items():
             if argument in given:
                 raise ParamsError(
                     f"{self.kind} '{name}': '{argument}' is set by the program; "
@@ -170,7 +178,46 @@ class Catalogue:
                     f"{suggest(argument, settable)} It takes: "
                     f"{', '.join(settable) or 'none'}"
                 )
-            self._check_type(name, argument, arguments_of(spec)[argument])
+            self._check_type(name, argument, value)
+        for argument, value in self._lists(spec):
+            self._check_list(name, argument, value, given)
+
+    def _lists(self, spec: Spec) -> Iterable[tuple[str, Any]]:
+        """Return the arguments that are lists of parts, which ``nested`` names."""
+        names = getattr(self.get(name_of(spec)), "nested", ())
+        return ((name, arguments_of(spec).get(name, [])) for name in names)
+
+    def _check_list(
+        self, name: str, argument: str, value: Any, given: Collection[str]
+    ) -> None:
+        if not isinstance(value, list) or not value:
+            raise ParamsError(
+                f"{self.kind} '{name}': {argument}: expected a list of parts, found "
+                f"{value!r}"
+            )
+        for index, child in enumerate(value):
+            try:
+                self._check_child(name, child)
+                self.check(child, given=given)
+            except ParamsError as error:
+                raise error.within(f"{argument}.{index}") from None
+
+    def _check_child(self, name: str, child: Any) -> None:
+        if not is_spec(child):
+            raise ParamsError(
+                f"expected a name, or {{name: …}} with arguments, found {child!r}"
+            )
+        if isinstance(child, Mapping) and (placed := PLACEMENT & {*child} - {"name"}):
+            raise ParamsError(
+                f"{', '.join(sorted(placed))} cannot stand inside '{name}', whose "
+                f"parts keep together; give it to '{name}' itself"
+            )
+        if getattr(self.get(name_of(child)), "batch", False):
+            raise ParamsError(
+                f"{self.kind} '{name_of(child)}' mixes the clips of a batch and cannot "
+                f"stand inside '{name}', which changes one clip; give it an entry of "
+                "its own"
+            )
 
     def _check_type(self, name: str, argument: str, value: Any) -> None:
         parameter = self.signature(name).get(argument)
@@ -208,14 +255,15 @@ class Catalogue:
         """Yield name and path of all files and folders that parts read.
 
         A part's ``reads`` names those of its arguments that are paths, relative
-        to the study; ``parts`` holds further parts of the same kind.
+        to the study; ``nested`` those that hold further parts.
         """
         for spec in specs:
             arguments = arguments_of(spec)
             for argument in getattr(self.get(name_of(spec)), "reads", ()):
                 if arguments.get(argument):
                     yield name_of(spec), str(arguments[argument])
-            yield from self.files(arguments.get("parts", ()))
+            for _, children in self._lists(spec):
+                yield from self.files(children)
 
     def resolve(self, spec: Spec, *, given: Collection[str] = ()) -> dict[str, Any]:
         """Return the part with every argument written out, defaults included."""

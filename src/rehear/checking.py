@@ -59,7 +59,7 @@ def check_parts(params: Params) -> None:
         try:
             catalogue.check(spec, given=GIVEN.get(catalogue.kind, ()))
         except ParamsError as error:
-            raise ParamsError(f"{FILE}: {key}: {error}") from None
+            raise ParamsError(f"{FILE}: {error.within(key)}") from None
     task = name_of(params.task)
     supported = getattr(_data_set(params), "tasks", (task,))
     if task not in supported:

@@ -23,7 +23,25 @@ class RehearError(Exception):
 
 
 class ParamsError(RehearError):
-    """A key, value, part or argument in ``params.yaml`` is not usable."""
+    """A key, value, part or argument in ``params.yaml`` is not usable.
+
+    Args:
+        problem: what is wrong
+        key: where in ``params.yaml``, as far as it is known: ``parts.1``
+    """
+
+    def __init__(self, problem: str, *, key: str = "") -> None:
+        super().__init__(f"{key}: {problem}" if key else problem)
+        self.problem, self.key = problem, key
+
+    def within(self, key: str) -> "ParamsError":
+        """Return the same error as seen from one level further out.
+
+        Example:
+            >>> str(ParamsError("unknown part", key="parts.1").within("augment.0"))
+            'augment.0.parts.1: unknown part'
+        """
+        return ParamsError(self.problem, key=f"{key}.{self.key}" if self.key else key)
 
 
 class DataError(RehearError):

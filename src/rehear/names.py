@@ -3,9 +3,11 @@
 No stage imports this module, so that none of them depends on every part.
 """
 
-from rehear.catalogue import Catalogue
+from collections.abc import Iterator
+
+from rehear.catalogue import Catalogue, Spec, is_spec, name_of
 from rehear.errors import ParamsError
-from rehear.params import FILE, Params, Part
+from rehear.params import FILE, Params
 
 
 def check(params: Params) -> None:
@@ -22,15 +24,28 @@ def check(params: Params) -> None:
     from rehear.models import MODELS
     from rehear.transforms import TRANSFORMS
 
-    named: list[tuple[str, Catalogue, Part]] = [
+    named: list[tuple[str, Catalogue, Spec]] = [
         ("dataset", DATASETS, params.dataset),
         ("model", MODELS, params.model),
     ]
     for index, part in enumerate(params.preprocess.transforms):
         named.append((f"preprocess.transforms.{index}", TRANSFORMS, part))
-    named += [(f"augment.{i}", AUGMENTATIONS, p) for i, p in enumerate(params.augment)]
+    for index, part in enumerate(params.augment):
+        named.append((f"augment.{index}", AUGMENTATIONS, part))
     if params.train.loss:
         named.append(("train.loss", LOSSES, params.train.loss))
-    for key, catalogue, part in named:
-        if part["name"] not in catalogue.names():
-            raise ParamsError(f"{FILE}: {key}: {catalogue.unknown(part['name'])}")
+    while named:
+        key, catalogue, spec = named.pop(0)
+        if name_of(spec) not in catalogue.names():
+            raise ParamsError(f"{FILE}: {key}: {catalogue.unknown(name_of(spec))}")
+        if catalogue in (TRANSFORMS, AUGMENTATIONS):
+            inside = _inside(spec)
+            named += [(f"{key}.{at}", catalogue, child) for at, child in inside]
+
+
+def _inside(part: Spec) -> Iterator[tuple[str, Spec]]:
+    """Yield the parts of nodes such as ``sequence``, without importing those."""
+    inside = None if isinstance(part, str) else part.get("parts")
+    for index, child in enumerate(inside if isinstance(inside, list) else ()):
+        if is_spec(child):
+            yield f"parts.{index}", child

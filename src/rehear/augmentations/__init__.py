@@ -11,10 +11,21 @@ from rehear.catalogue import Catalogue
 AUGMENTATIONS = Catalogue(
     "augmentation",
     {
+        "choice": "rehear.augmentations.nodes:Choice",
+        "cutmix": "rehear.augmentations.batch:Cutmix",
+        "frequency_mask": "rehear.augmentations.spectrogram:FrequencyMask",
         "gain": "rehear.augmentations.waveform:Gain",
         "gaussian_noise": "rehear.augmentations.waveform:GaussianNoise",
-        "time_mask": "rehear.augmentations.spectrogram:TimeMask",
-        "frequency_mask": "rehear.augmentations.spectrogram:FrequencyMask",
+        "impulse_response": "rehear.augmentations.reverb:ImpulseResponse",
         "mixup": "rehear.augmentations.batch:Mixup",
+        "noise_at_snr": "rehear.augmentations.noise:NoiseAtSnr",
+        "noise_by_table": "rehear.augmentations.noise:NoiseByTable",
+        "polarity": "rehear.augmentations.waveform:Polarity",
+        "random_crop": "rehear.augmentations.placement:RandomCrop",
+        "sequence": "rehear.augmentations.nodes:Sequence",
+        "spec_augment": "rehear.augmentations.spectrogram:SpecAugment",
+        "time_mask": "rehear.augmentations.spectrogram:TimeMask",
+        "time_shift": "rehear.augmentations.placement:TimeShift",
+        "time_warp": "rehear.augmentations.warp:TimeWarp",
     },
 )
