@@ -16,5 +16,12 @@ AUGMENTATIONS = Catalogue(
         "time_mask": "rehear.augmentations.spectrogram:TimeMask",
         "frequency_mask": "rehear.augmentations.spectrogram:FrequencyMask",
         "mixup": "rehear.augmentations.batch:Mixup",
+        "torchaudio": "rehear.augmentations.torchaudio:Torchaudio",
+        "torchvision": "rehear.augmentations.torchvision:Torchvision",
+        "audiomentations": "rehear.augmentations.audiomentations:Audiomentations",
+        "torch_audiomentations": (
+            "rehear.augmentations.torch_audiomentations:TorchAudiomentations"
+        ),
+        "albumentations": "rehear.augmentations.albumentations:Albumentations",
     },
 )
