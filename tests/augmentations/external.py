@@ -20,7 +20,7 @@ LIBRARIES = (
 ARGUMENTS = {
     "torchaudio": {
         "Fade": {"fade_in_len": 1000},
-        "PitchShift": {"n_steps": 2},
+        "PitchShift": {"n_steps": 12},
         "SpecAugment": {"n_time_masks": 2, "n_freq_masks": 2},
         "Speed": {"factor": 1.1},
         "SpeedPerturbation": {"factors": [0.9, 1.1, 1.2]},
@@ -56,11 +56,10 @@ ARGUMENTS = {
         "FrequencyMasking": {"freq_mask_param": 8},
         "GridElasticDeform": {"num_grid_xy": [4, 4], "magnitude": 5},
         "LongestMaxSize": {"max_size": 32},
-        "Morphological": {"scale": [2, 9]},
         "PadIfNeeded": {"min_height": 32, "min_width": 32},
         "PlanckianJitter": {"temperature_limit": [3000, 9000]},
         "RandomCrop": {"height": 32, "width": 32},
-        "RandomGravel": {"number_of_patches": 5},
+        "RandomGravel": {"gravel_roi": [0, 0, 1, 1], "number_of_patches": 20},
         "RandomResizedCrop": {"size": [32, 32]},
         "RandomSizedCrop": {"min_max_height": [16, 32], "size": [32, 32]},
         "Resize": {"height": 32, "width": 32},
@@ -117,6 +116,7 @@ FIXED = {
         "HorizontalFlip",
         "InvertImg",
         "LongestMaxSize",
+        "Morphological",
         "NoOp",
         "Pad",
         "PadIfNeeded",
@@ -170,4 +170,6 @@ def arrays(library, transform):
         found = [image + np.float32(0.1) for image in IMAGES]
     else:
         found = WAVEFORMS
+    if transform == "RandomGravel":  # its grains are lost on small images
+        found = [np.tile(image, (1, 2, 2)) for image in found]
     return found[1:] if transform in THREE_CHANNELS else found

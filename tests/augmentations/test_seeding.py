@@ -1,6 +1,6 @@
 """Global generators are seeded for one call, and then as they were."""
 
-import random
+import random  # noqa: TID251 - seeded and restored
 import warnings
 
 import numpy as np
@@ -12,7 +12,8 @@ from rehear.randomness import generator
 
 
 def draw():
-    return random.random(), float(np.random.standard_normal()), float(torch.rand(()))
+    gaussian = float(np.random.standard_normal())  # noqa: NPY002
+    return random.random(), gaussian, float(torch.rand(()))
 
 
 def keyed(key):
@@ -30,7 +31,7 @@ def test_draws_are_those_of_the_key():
 def test_what_is_drawn_outside_goes_on_as_if_nothing_had_been():
     def three(inside):
         random.seed(5)
-        np.random.seed(5)
+        np.random.seed(5)  # noqa: NPY002
         torch.manual_seed(5)
         found = [draw()]  # leaves half a pair of Gaussian draws in store
         inside()
@@ -43,12 +44,13 @@ def test_states_come_back_after_an_error():
     random.seed(5)
     expected = draw()
     random.seed(5)
-    np_state, torch_state = np.random.get_state(), torch.get_rng_state()
+    np_state = np.random.get_state()  # noqa: NPY002
+    torch_state = torch.get_rng_state()
     with pytest.raises(KeyError), seeded(generator(1, "test")):
         draw()
         raise KeyError
     assert random.random() == expected[0]
-    assert (np.random.get_state()[1] == np_state[1]).all()
+    assert (np.random.get_state()[1] == np_state[1]).all()  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), torch_state)
 
 
