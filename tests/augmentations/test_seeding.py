@@ -54,6 +54,16 @@ def test_states_come_back_after_an_error():
     assert torch.equal(torch.get_rng_state(), torch_state)
 
 
+def test_numpys_generator_is_left_alone_where_it_is_not_asked_for():
+    expected = keyed(1)
+    np.random.seed(5)  # noqa: NPY002
+    gaussian = draw()[1]
+    np.random.seed(5)  # noqa: NPY002
+    with seeded(generator(1, "test"), numpy=False):
+        found = draw()
+    assert found == (expected[0], gaussian, expected[2])
+
+
 def test_nested_calls():
     with seeded(generator(1, "test")):
         draw()

@@ -43,6 +43,7 @@ class Audiomentations(External):
     takes = WAVEFORM
     name = "audiomentations"
     stretches = True
+    numpy = True
     unusable: ClassVar[Mapping[str, str]] = {
         "AddBackgroundNoise": _FILES,
         "AddShortNoises": _FILES,

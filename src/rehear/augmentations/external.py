@@ -38,6 +38,7 @@ class External:
     unusable: ClassVar[Mapping[str, str]]  # class → why it cannot be used
     defaults: ClassVar[Mapping[str, Any]] = {}  # of arguments that have none
     stretches: ClassVar[bool] = False  # whether other lengths are made to fit
+    numpy: ClassVar[bool] = False  # whether it draws from NumPy's global generator
 
     def __init__(
         self,
@@ -95,7 +96,7 @@ class External:
             return x
         self.admit(x)
         copy = np.array(x, order="C")
-        with seeded(generator), quiet():
+        with seeded(generator, numpy=self.numpy), quiet():
             try:
                 changed = np.asarray(self.apply(copy, generator))
             except RehearError:
