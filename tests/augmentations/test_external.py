@@ -302,6 +302,36 @@ def test_other_lengths_are_cut_or_filled_up():
     assert (slow[:, -100:] != 0).any()
 
 
+def test_numbers_are_those_expected_of_the_classes():
+    wave, image = WAVEFORMS[1], IMAGES[1]
+    luma = np.tensordot([0.299, 0.587, 0.114], image, 1)[None].repeat(3, 0)
+    emphasised = np.diff(wave, axis=1) + np.float32(0.5) * wave[:, :-1]
+    expected = {
+        ("torchvision", "RandomHorizontalFlip"): (image, image[:, :, ::-1]),
+        ("torchvision", "RandomVerticalFlip"): (image, image[:, ::-1]),
+        ("torchvision", "RandomGrayscale"): (image, luma),
+        ("albumentations", "HorizontalFlip"): (image, image[:, :, ::-1]),
+        ("albumentations", "VerticalFlip"): (image, image[:, ::-1]),
+        ("albumentations", "ToGray"): (image, luma),
+        ("audiomentations", "PolarityInversion"): (wave, -wave),
+        ("torch_audiomentations", "TimeInversion"): (wave, wave[:, ::-1]),
+    }
+    for (library, transform), (x, y) in expected.items():
+        changed = change(example(library, transform), x, 1)
+        np.testing.assert_allclose(changed, y, atol=1e-3, err_msg=transform)
+    part = build("torchaudio", "Preemphasis", coeff=0.5)
+    np.testing.assert_allclose(change(part, wave, 1)[:, 1:], emphasised, atol=1e-6)
+
+
+def test_floats_go_through_whole_numbers_and_back():
+    x, part = IMAGES[0], build("torchvision", "JPEG", quality=100)
+    assert np.abs(change(part, x, 1) - x).max() < 0.02
+    levels = np.rint(255 * x).astype(np.uint8)
+    np.testing.assert_allclose(
+        change(part, x, 1), change(part, levels, 1) / np.float32(255)
+    )
+
+
 def test_what_a_library_raises_is_told_with_its_place():
     with pytest.raises(DataError, match="'albumentations': ISONoise cannot change an"):
         change(build("albumentations", "ISONoise"), IMAGES[0], 1)

@@ -10,8 +10,8 @@ from rehear.signals import WAVEFORM
 
 _HOLDS = "it holds other transforms; write them one by one in augment, each with its p"
 _FILES = (
-    "it reads other recordings, whose changes the pipeline would not notice; take an "
-    "augmentation of this kind that is rehear's own"
+    "it reads other recordings, whose changes the pipeline would not notice; take "
+    "'noise_at_snr' or 'impulse_response'"
 )
 _PACKAGE = "it needs the package {}, which no extra of rehear installs"
 
