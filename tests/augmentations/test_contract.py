@@ -19,6 +19,7 @@ DRAWS = np.random.default_rng(0)
 INPUTS = {
     "waveform": 0.1 * DRAWS.standard_normal((20, 2, 400)).astype(np.float32),
     "spectrogram": DRAWS.standard_normal((20, 2, 16, 40)).astype(np.float32),
+    "image": DRAWS.uniform(0, 1, (20, 3, 16, 40)).astype(np.float32),
 }
 IDS = [f"clip-{number}" for number in range(20)]
 TARGETS = np.eye(4, dtype=np.float32)[np.arange(20) % 4]
@@ -28,6 +29,8 @@ INSIDE = [
 ]
 # What a part gets, and the arguments that it needs for a change that shows.
 CASES = {
+    "albumentations": ("image", {}),
+    "audiomentations": ("waveform", {}),
     "choice": ("spectrogram", {"parts": ["gain", *INSIDE]}),
     "cutmix": ("spectrogram", {}),
     "frequency_mask": ("spectrogram", {}),
@@ -44,6 +47,9 @@ CASES = {
     "time_mask": ("spectrogram", {}),
     "time_shift": ("waveform", {"seconds": 0.02}),
     "time_warp": ("spectrogram", {}),
+    "torch_audiomentations": ("waveform", {}),
+    "torchaudio": ("spectrogram", {}),
+    "torchvision": ("image", {}),
 }
 WITHOUT_P = {"random_crop"}
 

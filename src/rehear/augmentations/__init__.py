@@ -11,6 +11,8 @@ from rehear.catalogue import Catalogue
 AUGMENTATIONS = Catalogue(
     "augmentation",
     {
+        "albumentations": "rehear.augmentations.albumentations:Albumentations",
+        "audiomentations": "rehear.augmentations.audiomentations:Audiomentations",
         "choice": "rehear.augmentations.nodes:Choice",
         "cutmix": "rehear.augmentations.batch:Cutmix",
         "frequency_mask": "rehear.augmentations.spectrogram:FrequencyMask",
@@ -27,5 +29,10 @@ AUGMENTATIONS = Catalogue(
         "time_mask": "rehear.augmentations.spectrogram:TimeMask",
         "time_shift": "rehear.augmentations.placement:TimeShift",
         "time_warp": "rehear.augmentations.warp:TimeWarp",
+        "torch_audiomentations": (
+            "rehear.augmentations.torch_audiomentations:TorchAudiomentations"
+        ),
+        "torchaudio": "rehear.augmentations.torchaudio:Torchaudio",
+        "torchvision": "rehear.augmentations.torchvision:Torchvision",
     },
 )
