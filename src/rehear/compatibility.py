@@ -1,5 +1,6 @@
 """Whether presets fit a study: its task, its sample rate, its front end."""
 
+import math
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,19 +19,24 @@ if TYPE_CHECKING:
 
 
 class Features(NamedTuple):
-    """What comes out of the transforms, and of an example.
+    """What comes out of transforms, and of noise that is sent through them.
 
     Attributes:
-        stored: what the transforms of the stage preprocess give
-        signal: what all of them give
-        online: transforms that run while training
-        example: what becomes of noise in preprocess; null where clips hold no sound
+        signal: what they give
+        example: what becomes of noise; null where clips may hold no sound
     """
 
-    stored: Signal
     signal: Signal
-    online: list[building.Online]
     example: np.ndarray | None
+
+    def after(self, name: str, part: Any) -> "Features":
+        """Return what comes out of one transform more."""
+        signal, x = signals.after(part, name, self.signal), self.example
+        if x is not None:
+            if getattr(part, "learns", False):
+                part.learn([x, x * 0.9])
+            x = part(x)
+        return Features(signal, x)
 
 
 def check(params: Params, chosen: "Sequence[Preset]") -> None:
@@ -48,10 +54,14 @@ def check(params: Params, chosen: "Sequence[Preset]") -> None:
     checking.check_parts(params)
     for preset in chosen:
         _check_settings(params, preset)
-    features = _features(params)
+    stored, online = _front_end(params)
+    features = stored
+    for entry in online:
+        features = features.after(entry.spec["name"], entry.apply)
     for preset in chosen:
         _check_kind(params, preset, features)
-    _check_augment(params, features)
+        _check_range(preset, features.example)
+    _check_augment(params, stored, online)
 
 
 def _check_settings(params: Params, preset: "Preset") -> None:
@@ -74,23 +84,19 @@ def _listed(preset: "Preset", key: str) -> list[Any]:
     return needed if isinstance(needed, list) else [needed]
 
 
-def _features(params: Params) -> Features:
-    """Send noise through the transforms; those that learn keep the shape."""
+def _front_end(params: Params) -> tuple[Features, list[building.Online]]:
+    """Return what the stage preprocess gives, and the transforms that come later."""
     specs, rate = params.preprocess.transforms, params.preprocess.sample_rate
     # What lies in the user's own files is not known here.
     own = getattr(pipeline.data_set(params), "needs_source", False)
     kind = ANY if own else WAVEFORM
     chain = transforms.build(transforms.offline(specs), sample_rate=rate, kind=kind)
     online = building.build_online(specs, chain.after)
-    signal = chain.after
-    for entry in online:
-        signal = signals.after(entry.apply, entry.spec["name"], signal)
-    parts = [step.apply for step in chain.steps][:1]
-    if not any(signals.taken(part) == (WAVEFORM,) for part in parts):
-        return Features(chain.after, signal, online, None)
+    first = chain.steps[0].apply if chain.steps else None
+    if own and signals.taken(first) != (WAVEFORM,):
+        return Features(chain.after, None), online
     noise = np.random.Generator(np.random.Philox(0)).standard_normal((1, rate))
-    example = chain(0.1 * noise.astype(np.float32))
-    return Features(chain.after, signal, online, example)
+    return Features(chain.after, chain(0.1 * noise.astype(np.float32))), online
 
 
 def _check_kind(params: Params, preset: "Preset", features: Features) -> None:
@@ -117,19 +123,33 @@ def _with_front_end(params: Params, preset: "Preset", kinds: Sequence[str]) -> s
     """Say which transform, or preset of transforms, gives what is needed."""
     from rehear import presets
 
-    catalogue = transforms.TRANSFORMS
+    catalogue, rate = transforms.TRANSFORMS, params.preprocess.sample_rate
     giving = [
         name
         for name in catalogue.names()
         if getattr(catalogue.get(name), "gives", ANY) in kinds
     ]
-    rate = params.preprocess.sample_rate
     ends = [front for front in presets.everything() if front.gives in kinds]
     ends.sort(key=lambda end: end.settings()["preprocess", "sample_rate"] != rate)
-    return (
-        f"add a transform that gives one ({', '.join(giving)}), or a preset that has "
-        f"one: `rehear use {ends[0].name} {preset.name}`"
-    )
+    advice = f"add a transform that gives one ({', '.join(giving)})"
+    if ends:
+        also = f"`rehear use {ends[0].name} {preset.name}`"
+        advice += f", or use a preset that has one: {also}"
+    return advice
+
+
+def _check_range(preset: "Preset", x: np.ndarray | None) -> None:
+    limits = preset.needs.get("range")
+    # Whole numbers have a range of their own.
+    if limits is None or x is None or x.dtype.kind != "f":
+        return
+    low, high = float(x.min()), float(x.max())
+    if low < limits[0] or high > limits[1]:
+        raise ParamsError(
+            f"preset '{preset.name}' takes values from {limits[0]} to {limits[1]}, but "
+            f"preprocess.transforms make {low:.3g} to {high:.3g} of noise; add the "
+            "transform 'scale' at their end"
+        )
 
 
 def _on_waveforms(params: Params, preset: "Preset", _: Sequence[str]) -> str:
@@ -150,35 +170,29 @@ def _ends_waveforms(name: str) -> bool:
     return getattr(part, "gives", ANY) not in (ANY, WAVEFORM, signals.SAME)
 
 
-def _check_augment(params: Params, features: Features) -> None:
-    """Check the list ``augment``, part by part, without building any."""
-    placed: list[tuple[float, str, Any]] = [
-        (entry.place, entry.spec["name"], entry.apply) for entry in features.online
+def _check_augment(
+    params: Params, features: Features, online: Sequence[building.Online]
+) -> None:
+    """Check the list ``augment`` where its parts stand, without building any."""
+    placed: list[tuple[float, str, str, Any]] = [
+        (entry.place, "", entry.spec["name"], entry.apply) for entry in online
     ]
-    keys = {}
     for index, spec in enumerate(params.augment):
         part: Any = AUGMENTATIONS.get(spec["name"])
-        last = 1 if getattr(part, "batch", False) else 0
-        order = float("inf") if last else spec.get("order", float("inf"))
-        keys[len(placed)] = f"augment.{index}"
-        placed.append((order, spec["name"], part))
-    signal, x = features.stored, features.example
-    for number in sorted(range(len(placed)), key=lambda number: placed[number][0]):
-        _, name, part = placed[number]
-        if number not in keys:
-            signal = signals.after(part, name, signal)
-            x = _applied(part, x)
+        mixes = getattr(part, "batch", False)
+        order = math.inf if mixes else spec.get("order", math.inf)
+        placed.append((order, f"augment.{index}", spec["name"], part))
+    for _, key, name, part in sorted(placed, key=lambda entry: entry[0]):
+        if not key:
+            features = features.after(name, part)
             continue
         try:
-            signal = signals.after(part, name, signal, what="augmentation")
-            if x is not None:
-                signals.check_shape(part, name, x, what="augmentation")
+            signal = signals.after(part, name, features.signal, what="augmentation")
+            if features.example is not None:
+                signals.check_shape(part, name, features.example, what="augmentation")
         except (DataError, ParamsError) as error:
             raise ParamsError(
-                f"{FILE}: {keys[number]}: {error}; or leave it out: the preset "
-                "no_augmentation empties the list"
+                f"{FILE}: {key}: {error}, or leave it out: the preset no_augmentation "
+                "empties the list"
             ) from None
-
-
-def _applied(part: Any, x: np.ndarray | None) -> np.ndarray | None:
-    return x if x is None or getattr(part, "learns", False) else part(x)
+        features = Features(signal, features.example)

@@ -33,8 +33,8 @@ class Preset:
         fragment: text of params.yaml, with comments inside its values
         aka: other names, such as those of another toolkit
         needs: what the rest of the study must be: ``kind`` (or a list) of the
-            arrays that preprocess.transforms give, ``sample_rate``, ``task`` (or
-            a list)
+            arrays that preprocess.transforms give, ``range`` of their values (two
+            numbers), ``sample_rate``, ``task`` (or a list)
         gives: kind of the arrays that it makes, for presets of a front end
     """
 
@@ -147,7 +147,8 @@ def describe(preset: Preset) -> str:
     if preset.aka:
         lines.append(f"also called: {', '.join(preset.aka)}")
     for key, value in preset.needs.items():
-        allowed = " or ".join(map(str, value if isinstance(value, list) else [value]))
+        joint = " to " if key == "range" else " or "
+        allowed = joint.join(map(str, value if isinstance(value, list) else [value]))
         lines.append(f"needs: {key} {allowed}")
     indented = [f"  {line}" for line in preset.fragment.splitlines()]
     return "\n".join([*lines, "", "in params.yaml:", *indented])

@@ -240,7 +240,7 @@ def _mapping(text: str, keys: Keys) -> list[Entry]:
     entries = []
     for key_node, value in _pairs(node):
         first = text.rfind("\n", 0, key_node.start_mark.index) + 1
-        last = _line_end(text, max(_end(text, value), key_node.end_mark.index))
+        last = _line_end(text, _end_of_pair(text, key_node, value))
         entries.append(Entry(key_node, value, first, last))
     return entries
 
@@ -265,10 +265,17 @@ def _end(text: str, node: Any) -> int:
     """Return where the content of a node ends, without what follows it."""
     if getattr(node, "flow_style", None) is False and node.value:
         last = node.value[-1]
-        return _end(text, last[1] if isinstance(last, tuple) else last)
+        pair = isinstance(last, tuple)
+        return _end_of_pair(text, *last) if pair else _end(text, last)
     if getattr(node, "style", None) in ("|", ">"):
         return len(text[: node.end_mark.index].rstrip())
     return int(node.end_mark.index)
+
+
+def _end_of_pair(text: str, key: Any, value: Any) -> int:
+    """Return where a key's value ends; what stands elsewhere or nowhere has no end."""
+    colon = int(key.end_mark.index)
+    return max(colon, _end(text, value)) if _slice(text, value) else colon
 
 
 def _line_end(text: str, index: int) -> int:
