@@ -164,6 +164,47 @@ def test_list_and_show(tmp_path):
     assert "Did you mean 'models'?" in said
 
 
+def test_presets_are_listed_and_shown(tmp_path):
+    every = rehear("presets", cwd=tmp_path)
+    assert "log_mel_16k" in every
+    assert "spec_augment" in every
+    assert "log_mel" not in rehear("presets", "augmentation", cwd=tmp_path)
+    shown = rehear("presets", "--like", "egemapsv02-LLDS", cwd=tmp_path)
+    assert shown.startswith("preset egemaps_lld (preprocess)\n")
+    assert rehear("presets", "egemaps_lld", cwd=tmp_path) == shown
+    assert rehear("show", "egemaps_lld", cwd=tmp_path) == shown
+    said = rehear("presets", "egemap", cwd=tmp_path, code=1)
+    assert "Did you mean 'egemaps'?" in said
+
+
+def test_use_writes_presets_into_params(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("# mine\nseeds: [1]  # one\n")
+    said = rehear("use", "mixup", "--dry-run", cwd=tmp_path)
+    assert "+augment:\n+  - name: mixup" in said
+    assert "augment" not in file.read_text()
+    below = tmp_path / "notes"
+    below.mkdir()
+    assert rehear("use", "mixup", cwd=below) == said
+    assert file.read_text().startswith("# mine\nseeds: [1]  # one\naugment:\n")
+    assert "nothing to change" in rehear("use", "MixUp", cwd=tmp_path)
+    rehear("use", "--add", "gaussian_noise", cwd=tmp_path)
+    assert file.read_text().count("- name: ") == 2
+
+
+def test_use_refuses_in_one_line_and_writes_nothing(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("preprocess: {transforms: [mono]}\n")
+    said = rehear("use", "cutmx", cwd=tmp_path, code=1)
+    assert "unknown preset 'cutmx'. Did you mean 'cutmix'?" in said
+    said += rehear("use", "mixup", "gaussian_noise", cwd=tmp_path, code=1)
+    assert said.count("\n") == 2
+    assert file.read_text() == "preprocess: {transforms: [mono]}\n"
+    file.unlink()
+    said = rehear("use", "mixup", cwd=tmp_path, code=1)
+    assert said.startswith("rehear: no params.yaml in ")
+
+
 def test_show_writes_out_defaults_as_loadable_yaml(tmp_path):
     from rehear import params
 

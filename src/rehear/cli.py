@@ -110,7 +110,7 @@ def _add_inspection(
     )
     command.add_argument("name", nargs="?", help="name of a part, such as cnn10")
     command.set_defaults(command=_show)
-
+    _add_presets(commands)
     command = commands.add_parser(
         "data", help="show what the data set is, from splits to leaks"
     )
@@ -125,6 +125,30 @@ def _add_inspection(
         help="write a page with figures and recordings (default: data/card.html)",
     )
     command.set_defaults(command=_data)
+
+
+def _add_presets(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> None:
+    command = commands.add_parser(
+        "presets", help="list the presets that there are, or show one"
+    )
+    command.add_argument(
+        "name", nargs="?", help="a kind, such as augmentation, or the name of a preset"
+    )
+    command.add_argument(
+        "--like", default="", metavar="TEXT", help="those with this text in their line"
+    )
+    command.set_defaults(command=_presets)
+    command = commands.add_parser("use", help="write presets into params.yaml")
+    command.add_argument("names", nargs="+", metavar="NAME", help="of a preset")
+    command.add_argument(
+        "--add", action="store_true", help="append to augment instead of replacing it"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="only print what would change"
+    )
+    command.set_defaults(command=_use)
 
 
 def _add_pipeline(
@@ -254,10 +278,42 @@ def _show(options: argparse.Namespace) -> int:
 
     _load_parts_if_any()
     if options.name:
-        print(inspection.describe(options.name))
+        print(_described(options.name))
     else:
         study = workspace.study_root(Path.cwd())
         print(inspection.resolved(params.load(study / params.FILE)))
+    return 0
+
+
+def _described(name: str) -> str:
+    from rehear import inspection, presets
+    from rehear.errors import ParamsError
+
+    try:
+        return inspection.describe(name)
+    except ParamsError:
+        found = presets.matches(name)
+        if not found:
+            raise
+        return "\n\n".join(map(presets.describe, found))
+
+
+def _presets(options: argparse.Namespace) -> int:
+    from rehear import presets
+
+    print(presets.listing(options.name, like=options.like))
+    return 0
+
+
+def _use(options: argparse.Namespace) -> int:
+    from rehear import presets, workspace
+
+    study = workspace.study_root(Path.cwd())
+    workspace.load_parts(study)
+    changes = presets.use(
+        study, options.names, add=options.add, dry_run=options.dry_run
+    )
+    print(changes or "params.yaml: nothing to change, all of it stands there already")
     return 0
 
 
