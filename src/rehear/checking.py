@@ -61,7 +61,7 @@ def check_parts(params: Params) -> None:
         except ParamsError as error:
             raise ParamsError(f"{FILE}: {error.within(key)}") from None
     task = name_of(params.task)
-    supported = getattr(_data_set(params), "tasks", (task,))
+    supported = getattr(data_set(params), "tasks", (task,))
     if task not in supported:
         raise ParamsError(
             f"{FILE}: data set '{params.dataset['name']}' is for "
@@ -71,7 +71,8 @@ def check_parts(params: Params) -> None:
     losses.choose(params.train.loss, task=task)
 
 
-def _data_set(params: Params) -> Any:
+def data_set(params: Params) -> Any:
+    """Return the class of a study's data set."""
     from rehear.datasets import DATASETS
 
     return DATASETS.get(params.dataset["name"])
@@ -104,7 +105,7 @@ def _check_pipeline(study: Path, params: Params) -> Iterator[str]:
 
     if not (study / "dvc.yaml").is_file():
         return
-    if getattr(_data_set(params), "needs_source", False):
+    if getattr(data_set(params), "needs_source", False):
         pipeline.check_source(study, params.fetch.source)
     files = transforms.TRANSFORMS.files(params.preprocess.transforms)
     pipeline.check_files(study, "preprocess", files)

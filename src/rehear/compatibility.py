@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rehear import building, checking, pipeline, signals, transforms
+from rehear import building, checking, signals, transforms
 from rehear.augmentations import AUGMENTATIONS
 from rehear.catalogue import name_of
 from rehear.errors import DataError, ParamsError
@@ -88,7 +88,7 @@ def _front_end(params: Params) -> tuple[Features, list[building.Online]]:
     """Return what the stage preprocess gives, and the transforms that come later."""
     specs, rate = params.preprocess.transforms, params.preprocess.sample_rate
     # What lies in the user's own files is not known here.
-    own = getattr(pipeline.data_set(params), "needs_source", False)
+    own = getattr(checking.data_set(params), "needs_source", False)
     kind = ANY if own else WAVEFORM
     chain = transforms.build(transforms.offline(specs), sample_rate=rate, kind=kind)
     online = building.build_online(specs, chain.after)
