@@ -18,6 +18,7 @@ TRANSFORMS = Catalogue(
         "cepstrum": "rehear.transforms.cepstrum:Cepstrum",
         "decibel": "rehear.transforms.cepstrum:Decibel",
         "expand": "rehear.transforms.values:Expand",
+        "feature_extractor": "rehear.transforms.feature_extractor:FeatureExtractor",
         "fit": "rehear.transforms.waveform:Fit",
         "grey": "rehear.transforms.image:Grey",
         "log_mel": "rehear.transforms.log_mel:LogMel",
@@ -35,5 +36,6 @@ TRANSFORMS = Catalogue(
         "square": "rehear.transforms.image:Square",
         "standardize": "rehear.transforms.standardize:Standardize",
         "to_float": "rehear.transforms.values:ToFloat",
+        "torchaudio": "rehear.transforms.torchaudio:Torchaudio",
     },
 )
