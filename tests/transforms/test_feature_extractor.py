@@ -138,6 +138,11 @@ def test_arguments_that_do_not_fit_are_refused(arguments, reason):
         TRANSFORMS.build({"name": "feature_extractor", **arguments}, sample_rate=16000)
 
 
+def test_a_warning_of_transformers_goes_to_the_log(caplog):
+    FeatureExtractor(sample_rate=8000, model="whisper", sampling_rate=8000)
+    assert "mel filter has all zero values" in caplog.text
+
+
 def test_a_checkpoint_of_another_model_is_refused(checkpoint):
     folder = checkpoint("whisper")
     with pytest.raises(ParamsError, match="not ast; set model to whisper"):

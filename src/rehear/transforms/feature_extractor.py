@@ -1,6 +1,8 @@
 """Inputs of pretrained transformers, as their own feature extractors make them."""
 
 import json
+import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ _CLASSES = {
 }
 _OUTPUTS = {"ast": "input_values", "wav2vec2": "input_values"}
 _PADDED = ("ast", "whisper")  # to the length that the model takes
+logger = logging.getLogger(__name__)
 
 
 class FeatureExtractor:
@@ -73,7 +76,11 @@ class FeatureExtractor:
         cls = getattr(_transformers(), _CLASSES[model])
         config = _read(checkpoint, model) if checkpoint else {}
         _check(arguments, known=cls().to_dict())
-        self.extractor = cls(**{**config, **arguments})
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            self.extractor = cls(**{**config, **arguments})
+        for warning in told:
+            logger.warning("feature_extractor: %s: %s", model, warning.message)
         rate = self.extractor.sampling_rate
         if rate != sample_rate:
             raise ValueError(
