@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from rehear import blas
 
@@ -26,3 +27,16 @@ def test_threads_come_back_after_an_error():
     with pytest.raises(KeyError), blas.single_threaded():
         raise KeyError
     assert threads() == before
+
+
+@pytest.mark.parametrize("limit", [blas.single_threaded, blas.torch_single_threaded])
+def test_torch_takes_one_thread_within_the_block_only(limit):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with pytest.raises(KeyError), limit():
+            assert torch.get_num_threads() == 1
+            raise KeyError
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

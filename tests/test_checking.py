@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from rehear import checking, params, pipeline
-from rehear.errors import ParamsError, RehearError
+from rehear.errors import DataError, ParamsError, RehearError
 
 
 @pytest.fixture
@@ -43,6 +43,15 @@ def test_functionals_go_to_the_feed_forward_network(study):
     values = change(study, preprocess__transforms=transforms, model={"name": "ffnn"})
     path = checking.dry_run(study, values)
     assert path[2:] == ["opensmile (88)", "standardize (88)", "ffnn", "logits (2)"]
+
+
+def test_what_a_store_would_hold_goes_to_online_transforms(study):
+    online = {"name": "to_float", "online": True}
+    transforms = ["mono", "log_mel", "spectrogram_image", online]
+    pytest.importorskip("matplotlib", reason="needs the extra images")
+    values = change(study, preprocess__transforms=transforms)
+    with pytest.raises(DataError, match="right behind 'spectrogram_image'"):
+        checking.dry_run(study, values)
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,8 @@ def dry_run(study: Path, params: Params) -> list[str]:
     chain = transforms.build(transforms.offline(specs), sample_rate=rate, kind=kind)
     trace = chain.trace(x, kind)
     path = [f"{name} {_shape(x)}" for name, x in trace]
-    features = trace[-1][1]
+    # As the store holds them.
+    features = np.ascontiguousarray(trace[-1][1], np.float32)
     online = building.build_online(specs, chain.after)
     for entry in online:
         if getattr(entry.apply, "learns", False):

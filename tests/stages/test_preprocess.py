@@ -78,6 +78,36 @@ def test_the_number_of_processes_changes_no_byte(tmp_path):
     assert stores[0] == stores[1] == stores[2]
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [Part(name="torchaudio", transform="MFCC", n_mfcc=13)],
+        [Part(name="torchaudio", transform="LFCC", n_lfcc=20)],
+        [Part(name="feature_extractor", max_length=64)],
+        [Part(name="feature_extractor", model="whisper", chunk_length=1)],
+    ],
+    ids=["mfcc", "lfcc", "ast", "whisper"],
+)
+def test_parts_that_call_torch_work_in_forked_processes(tmp_path, parts):
+    torch = pytest.importorskip("torch")
+    if parts[0]["name"] == "feature_extractor":
+        pytest.importorskip("transformers", reason="needs the extra transformers")
+    study(tmp_path)
+    before, stores = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    # Starts the threads that a forked process would wait for in vain.
+    torch.ones(500, 500) @ torch.ones(500, 500)
+    torch.fft.rfft(torch.ones(64, 4096)).abs().log()
+    try:
+        for processes in (1, 2):
+            preprocess.run(params((LOG_MEL[0], *parts)), tmp_path, processes=processes)
+            stores.append(contents(tmp_path / "data" / "features"))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert stores[0] == stores[1]
+
+
 def test_online_transforms_are_left_to_training(tmp_path):
     online = Part(name="standardize", online=True)
     preprocess.run(params((*LOG_MEL, online)), study(tmp_path, 9), processes=1)

@@ -9,7 +9,8 @@ import torchlibrosa
 from rehear import audio
 from rehear.errors import ParamsError
 from rehear.transforms import TRANSFORMS
-from rehear.transforms.log_mel import LogMel, mel_filters
+from rehear.transforms.log_mel import LogMel
+from rehear.transforms.mel import mel_filters
 
 
 def expected_log_mel(waveform, dtype, sample_rate=16000, **arguments):

@@ -2,12 +2,14 @@
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rehear import transforms
 from rehear.errors import DataError, ParamsError
+from rehear.signals import FEATURES, SPECTROGRAM
 from rehear.transforms import TRANSFORMS
 from rehear.transforms.opensmile import OpenSmile
 
@@ -25,11 +27,15 @@ def voiced(seconds=1.0, seed=0):
     return (tone * 0.2 + noise).astype(np.float32)[None]
 
 
-def expected_functionals(opensmile, waveform, feature_set, level):
+def expected_table(opensmile, waveform, feature_set, level):
     smile = opensmile.Smile(
         opensmile.FeatureSet[feature_set], opensmile.FeatureLevel[level]
     )
-    return smile.process_signal(waveform, 16000).to_numpy()
+    return smile.process_signal(waveform, 16000)
+
+
+def expected_functionals(opensmile, waveform, feature_set, level):
+    return expected_table(opensmile, waveform, feature_set, level).to_numpy()
 
 
 @pytest.mark.parametrize("feature_set", ["eGeMAPSv02", "ComParE_2016"])
@@ -51,6 +57,105 @@ def test_descriptors_equal_process_signal(opensmile):
     )
     np.testing.assert_array_equal(got, expected.T[None])
     assert got.shape[:2] == (1, 25)
+
+
+LEVELS = {
+    "functionals": "Functionals",
+    "lld": "LowLevelDescriptors",
+    "lld_de": "LowLevelDescriptors_Deltas",
+}
+
+
+def every_set_and_level():
+    opensmile = pytest.importorskip("opensmile")
+    for feature_set in opensmile.FeatureSet.__members__:
+        for level in LEVELS:
+            if level != "lld_de" or "GeMAPS" not in feature_set:
+                yield feature_set, level
+
+
+@pytest.mark.filterwarnings("ignore:Feature set .* is deprecated")
+def test_every_set_and_level_equals_process_signal(opensmile):
+    for feature_set, level in every_set_and_level():
+        transform = OpenSmile(sample_rate=16000, feature_set=feature_set, level=level)
+        for clip in (voiced(0.3), voiced(0.8, 1)):
+            expected = expected_functionals(opensmile, clip, feature_set, LEVELS[level])
+            got = transform(clip)
+            if level == "functionals":
+                assert transform.gives == FEATURES
+                np.testing.assert_array_equal(got, expected[0])
+            else:
+                assert transform.gives == SPECTROGRAM
+                np.testing.assert_array_equal(got, expected.T[None])
+            assert got.dtype == np.float32
+
+
+def test_a_set_that_is_replaced_says_so_in_the_log(opensmile, caplog):
+    OpenSmile(sample_rate=16000, feature_set="GeMAPS")
+    assert "GeMAPSv01b" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("feature_set", "features"), [("ComParE_2016", 65), ("emobase", 26), ("IS09", 16)]
+)
+@pytest.mark.parametrize("seconds", [0.07, 0.5, 1.0])
+def test_deltas_stand_behind_their_descriptors(
+    opensmile, feature_set, features, seconds
+):
+    transform = OpenSmile(
+        sample_rate=16000, feature_set=feature_set, level="lld", deltas=True
+    )
+    got, clip = transform(voiced(seconds)), voiced(seconds)
+    low = expected_table(opensmile, clip, feature_set, LEVELS["lld"])
+    deltas = expected_table(opensmile, clip, feature_set, LEVELS["lld_de"])
+    assert transform.names == (*low.columns, *deltas.columns)
+    low, deltas = low.to_numpy().T, deltas.to_numpy().T
+    np.testing.assert_array_equal(got[0, :features], low)
+    np.testing.assert_array_equal(got[0, features:], deltas[:, : low.shape[1]])
+
+
+def test_a_delta_is_the_slope_of_its_descriptor(opensmile):
+    transform = OpenSmile(
+        sample_rate=16000, feature_set="emobase", level="lld", deltas=True
+    )
+    # Regression over two frames on either side, as HTK defines it. A delta that
+    # stood one frame beside its descriptor would be off by its whole size.
+    low, deltas = np.split(transform(voiced(1.0))[0], 2)
+    steps = [
+        n * (low[:, 2 + n : -2 + n or None] - low[:, 2 - n : -2 - n]) for n in (1, 2)
+    ]
+    np.testing.assert_allclose(deltas[:, 2:-2], sum(steps) / 10, rtol=1e-3, atol=1e-4)
+
+
+def own_config(opensmile, folder):
+    """Write a config for a set that openSMILE has not: six instead of twelve MFCC."""
+    root = Path(opensmile.Smile().default_config_root)
+    text = (root / "emobase" / "emobase.conf").read_text("latin-1")
+    assert text.count("lastMfcc =  12") == 1
+    text = text.replace("lastMfcc =  12", "lastMfcc =  6")
+    (folder / "own.conf").write_text(text, "latin-1")
+    return str(folder / "own.conf")
+
+
+@pytest.mark.parametrize("level", ["func", "lld"])
+def test_an_own_config_equals_process_signal(opensmile, tmp_path, level):
+    config = own_config(opensmile, tmp_path)
+    transform = OpenSmile(sample_rate=16000, config=config, level=level)
+    expected = opensmile.Smile(config, level).process_signal(voiced()[0], 16000)
+    expected = expected.to_numpy()
+    expected = expected[0] if level == "func" else expected.T[None]
+    for _ in range(2):
+        np.testing.assert_array_equal(transform(voiced()), expected)
+    assert transform.gives == (FEATURES if level == "func" else SPECTROGRAM)
+    assert len(transform.names) == (988 - 6 * 2 * 19 if level == "func" else 26 - 6)
+
+
+def test_an_own_config_that_opensmile_refuses_is_named(opensmile, tmp_path):
+    config = own_config(opensmile, tmp_path)
+    for spec in ({"config": config, "level": "nope"}, {"config": str(tmp_path / "x")}):
+        (tmp_path / "x").write_text("rubbish\n")
+        with pytest.raises(ParamsError, match="openSMILE refuses .* with level"):
+            TRANSFORMS.build({"name": "opensmile", **spec}, sample_rate=16000)
 
 
 def test_functionals_of_speech_equal_process_signal(opensmile, recordings):
@@ -104,6 +209,13 @@ def test_two_channels_are_refused(opensmile):
         ({"feature_set": "eGeMAPSv2"}, "Did you mean 'eGeMAPSv02'"),
         ({"level": "func"}, "unknown level 'func'"),
         ({"level": "lld_de"}, "eGeMAPSv02 has no deltas"),
+        ({"level": "lld", "deltas": True}, "eGeMAPSv02 has no deltas"),
+        ({"deltas": True}, "deltas: true goes with level 'lld'"),
+        (
+            {"level": "lld", "deltas": True, "config": "x.conf"},
+            "let the level of your config hold them",
+        ),
+        ({"config": "nowhere/x.conf"}, "there is no file nowhere/x.conf"),
     ],
 )
 def test_unknown_set_or_level_is_refused(opensmile, arguments, reason):

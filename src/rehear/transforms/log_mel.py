@@ -1,20 +1,16 @@
 """Log-mel spectrograms in numpy."""
 
-import functools
-import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rehear.resampling import overlapping
 from rehear.signals import SPECTROGRAM, WAVEFORM
+from rehear.transforms.mel import Mel
 
 if TYPE_CHECKING:
     from torch import nn
 
-_FRAMES = 256  # frames transformed at once: what they need stays in the cache
 _DB = np.float32(10 / np.log(10))
-logger = logging.getLogger(__name__)
 
 
 class LogMel:
@@ -60,32 +56,20 @@ class LogMel:
         f_max: float = 8000.0,
         amin: float = 1e-10,
     ) -> None:
-        if min(n_fft, hop_length, n_mels) < 1 or n_fft % 2:
-            raise ValueError(
-                "n_fft, hop_length and n_mels must be positive, and n_fft even; got "
-                f"{n_fft}, {hop_length} and {n_mels}"
-            )
-        if not 0 <= f_min < f_max <= sample_rate / 2:
-            raise ValueError(
-                f"expected 0 <= f_min < f_max <= {sample_rate / 2:g} Hz (half of "
-                f"preprocess.sample_rate), got f_min {f_min:g} and f_max {f_max:g}"
-            )
+        self._mel = Mel(
+            sample_rate=sample_rate,
+            n_fft=n_fft,
+            hop_length=hop_length,
+            n_mels=n_mels,
+            f_min=f_min,
+            f_max=f_max,
+        )
         if amin <= 0:
             raise ValueError(f"amin must be positive, not {amin!r}")
-        self.n_fft, self.hop_length, self.amin = n_fft, hop_length, np.float32(amin)
-        self.window = _hann(n_fft)
-        self.filters = mel_filters(sample_rate, n_fft, n_mels, f_min=f_min, f_max=f_max)
+        self.amin = np.float32(amin)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        half = self.n_fft // 2
-        frames = 1 + x.shape[1] // self.hop_length
-        out = np.empty((len(x), len(self.filters), frames), np.float32)
-        for waveform, mel in zip(x, out, strict=True):
-            padded = _reflected(waveform, half)
-            windows = overlapping(padded, self.n_fft, step=self.hop_length)
-            for first in range(0, frames, _FRAMES):
-                part = slice(first, first + _FRAMES)
-                mel[:, part] = self._mel(windows[part])
+        out = self._mel(x)
         np.maximum(out, self.amin, out=out)
         np.log(out, out=out)
         out *= _DB
@@ -96,88 +80,8 @@ class LogMel:
         from rehear.transforms import on_device
 
         return on_device.LogMel(
-            self.window,
-            self.filters,
-            hop_length=self.hop_length,
+            self._mel.window,
+            self._mel.filters,
+            hop_length=self._mel.hop_length,
             amin=float(self.amin),
         )
-
-    def _mel(self, windows: np.ndarray) -> np.ndarray:
-        """Return the mel power of some frames, as ``(n_mels, frames)``."""
-        spectrum = np.fft.rfft(windows * self.window)
-        parts = spectrum.view(np.float32)
-        np.square(parts, out=parts)
-        return self.filters @ (parts[:, ::2] + parts[:, 1::2]).T
-
-
-def _reflected(waveform: np.ndarray, margin: int) -> np.ndarray:
-    if len(waveform) <= margin:
-        return np.pad(waveform, margin, mode="reflect")
-    # np.pad takes as long as the FFT of a short clip.
-    before, after = waveform[margin:0:-1], waveform[-2 : -margin - 2 : -1]
-    return np.concatenate([before, waveform, after])
-
-
-@functools.lru_cache(maxsize=16)
-def _hann(length: int) -> np.ndarray:
-    # Periodic, as scipy.signal.get_window("hann", length) gives it.
-    phase = 2 * np.pi * np.arange(length) / length
-    return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
-
-
-@functools.lru_cache(maxsize=16)
-def mel_filters(
-    sample_rate: int, n_fft: int, n_mels: int, *, f_min: float, f_max: float
-) -> np.ndarray:
-    """Return triangular filters of equal area on Slaney's mel scale.
-
-    Source: ``librosa.filters.mel`` with ``htk=False, norm="slaney"``.
-
-    Args:
-        sample_rate: of the waveform, in Hz
-        n_fft: length of the window, in samples
-        n_mels: number of filters
-        f_min: lower edge of the first filter, in Hz
-        f_max: upper edge of the last filter, in Hz
-
-    Returns:
-        ``(n_mels, 1 + n_fft // 2)``, float32
-    """
-    bins = np.linspace(0, sample_rate / 2, 1 + n_fft // 2)
-    edges = _hertz(np.linspace(_mel(f_min), _mel(f_max), n_mels + 2))
-    widths = np.diff(edges)
-    slopes = edges[:, None] - bins
-    rising = -slopes[:-2] / widths[:-1, None]
-    falling = slopes[2:] / widths[1:, None]
-    filters = np.maximum(0, np.minimum(rising, falling))
-    # librosa rounds to float32 before it scales, and so must we.
-    filters = filters.astype(np.float32)
-    filters *= (2 / (edges[2:] - edges[:-2]))[:, None]
-    empty = int((filters.max(axis=1) == 0).sum())
-    if empty:
-        logger.warning(
-            "log_mel: %d of %d mel filters lie between two frequencies of the FFT and "
-            "stay empty; raise n_fft or lower n_mels",
-            empty,
-            n_mels,
-        )
-    filters.setflags(write=False)
-    return filters
-
-
-# Slaney's scale is linear below 1 kHz, where it has 15 mel, and logarithmic
-# above, with 27 mel for a factor of 6.4.
-_LINEAR = 200 / 3
-_KNEE_HZ, _KNEE_MEL = 1000.0, 15.0
-_LOG_STEP = np.log(6.4) / 27
-
-
-def _mel(hertz: float) -> float:
-    if hertz < _KNEE_HZ:
-        return hertz / _LINEAR
-    return float(_KNEE_MEL + np.log(hertz / _KNEE_HZ) / _LOG_STEP)
-
-
-def _hertz(mel: np.ndarray) -> np.ndarray:
-    above = _KNEE_HZ * np.exp(_LOG_STEP * (np.maximum(mel, _KNEE_MEL) - _KNEE_MEL))
-    return np.where(mel < _KNEE_MEL, _LINEAR * mel, above)

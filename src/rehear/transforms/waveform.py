@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rehear import resampling
 from rehear.signals import WAVEFORM
 
 if TYPE_CHECKING:
@@ -69,3 +70,34 @@ class Fit:
         padded = np.zeros((channels, self.samples), x.dtype)
         padded[:, :samples] = x
         return padded
+
+
+class Resample:
+    """Another sample rate, for what follows in the list.
+
+    Recordings are resampled to ``preprocess.sample_rate`` when they are read; this
+    is for a lower rate after a part that needs the higher one.
+
+    Source: ``torchaudio.functional.resample``, see ``rehear.resampling``.
+
+    Args:
+        sample_rate: of the waveform, in Hz
+        rate: wanted, in Hz
+
+    Shape:
+        ``(channels, samples)`` to
+        ``(channels, ceil(samples * rate / sample_rate))``
+
+    Raises:
+        ValueError: if the rate is not positive
+    """
+
+    takes = gives = WAVEFORM
+
+    def __init__(self, *, sample_rate: int, rate: int = 8000) -> None:
+        if rate < 1:
+            raise ValueError(f"rate must be positive, not {rate} Hz")
+        self.sample_rate, self.rate_after = sample_rate, rate
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return resampling.resample(x, self.sample_rate, self.rate_after)
