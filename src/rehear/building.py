@@ -44,29 +44,32 @@ class Online:
         return {"spec": dict(self.spec), "place": self.place, "state": state}
 
 
-def build_online(specs: Iterable[Mapping[str, Any]], before: Signal) -> list[Online]:
+def build_online(
+    specs: Iterable[Mapping[str, Any]], before: Signal, *, study: Path = Path()
+) -> list[Online]:
     """Build those of all transforms that are marked ``online: true``.
 
     Args:
         specs: all transforms of the study
         before: what the store holds
+        study: folder that paths of parts are relative to
     """
     records = [
         {"spec": spec, "place": spec.get("order", place), "state": None}
         for place, spec in enumerate(specs)
         if spec.get("online")
     ]
-    return restore_online(records, before)
+    return restore_online(records, before, study=study)
 
 
 def restore_online(
-    records: Iterable[Mapping[str, Any]], before: Signal
+    records: Iterable[Mapping[str, Any]], before: Signal, *, study: Path = Path()
 ) -> list[Online]:
     """Rebuild online transforms, with what they learnt, from a model's record."""
     restored = []
     for record in sorted(records, key=lambda record: record["place"]):
         spec = record["spec"]
-        part = TRANSFORMS.build(spec, sample_rate=before.rate)
+        part = TRANSFORMS.build(spec, sample_rate=before.rate, study=study)
         if record["state"]:
             part.restore(record["state"])
         restored.append(Online(spec, part, record["place"]))

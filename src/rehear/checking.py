@@ -21,7 +21,7 @@ from rehear.transforms.chain import check_kind
 
 # What the program gives to parts of each kind; see the kinds' own modules.
 GIVEN = {
-    "transform": ("sample_rate",),
+    "transform": ("sample_rate", "study"),
     "augmentation": ("sample_rate", "study"),
     "model": ("num_outputs", "input_shape"),
     "loss": ("counts", "task"),
@@ -107,9 +107,15 @@ def _check_pipeline(study: Path, params: Params) -> Iterator[str]:
         return
     if getattr(data_set(params), "needs_source", False):
         pipeline.check_source(study, params.fetch.source)
-    files = transforms.TRANSFORMS.files(params.preprocess.transforms)
-    pipeline.check_files(study, "preprocess", files)
-    pipeline.check_files(study, "train", AUGMENTATIONS.files(params.augment))
+    specs = params.preprocess.transforms
+    stored, later = transforms.offline(specs), transforms.online(specs)
+    for stage, catalogue, parts in (
+        ("preprocess", transforms.TRANSFORMS, stored),
+        ("train", transforms.TRANSFORMS, later),
+        ("evaluate", transforms.TRANSFORMS, later),
+        ("train", AUGMENTATIONS, params.augment),
+    ):
+        pipeline.check_files(study, stage, catalogue.files(parts))
     yield "dvc.yaml: lists what the stages read"
 
 
@@ -133,12 +139,14 @@ def dry_run(study: Path, params: Params) -> list[str]:
     specs, rate = params.preprocess.transforms, params.preprocess.sample_rate
     kind = inputs.kind(file)
     check_kind(specs, kind=kind, file=file)
-    chain = transforms.build(transforms.offline(specs), sample_rate=rate, kind=kind)
+    chain = transforms.build(
+        transforms.offline(specs), sample_rate=rate, kind=kind, study=study
+    )
     trace = chain.trace(x, kind)
     path = [f"{name} {_shape(x)}" for name, x in trace]
     # As the store holds them.
     features = np.ascontiguousarray(trace[-1][1], np.float32)
-    online = building.build_online(specs, chain.after)
+    online = building.build_online(specs, chain.after, study=study)
     for entry in online:
         if getattr(entry.apply, "learns", False):
             entry.apply.learn([features, features * 0.9])

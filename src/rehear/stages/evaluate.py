@@ -57,7 +57,8 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
         params.evaluate.metrics, task=task.name, track=settings.track
     )
     store = Store.open(study / paths.FEATURES)
-    tables = _predict(model, config, clips, store, settings, params.evaluate.batch_size)
+    batch_size = params.evaluate.batch_size
+    tables = _predict(model, config, clips, store, settings, batch_size, study)
     with atomic.folder(paths.predictions_of(study, seed, fold)) as folder:
         for split, table in tables.items():
             predictions.write(folder / f"{split}.csv", table)
@@ -94,9 +95,10 @@ def _predict(
     store: Store,
     settings: Train,
     batch_size: int,
+    study: Path,
 ) -> dict[str, Predictions]:
     task = tasks.restore(config["task"])
-    online = building.restore_online(config["online"], store.signal)
+    online = building.restore_online(config["online"], store.signal, study=study)
     run = engine.pick(settings.device, settings.precision)
     model = engine.place(model, run.device, settings)
     tables = {}

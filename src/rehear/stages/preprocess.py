@@ -63,7 +63,7 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
     settings = params.preprocess
     rate, specs = settings.sample_rate, transforms.offline(settings.transforms)
     pipeline.check_files(study, "preprocess", transforms.TRANSFORMS.files(specs))
-    chain = transforms.build(specs, sample_rate=rate)
+    chain = transforms.build(specs, sample_rate=rate, study=study)
     clips = manifest.read(study / paths.MANIFEST).clips
     if not clips:
         raise DataError(f"{study / paths.MANIFEST} lists no clips; run `rehear fetch`")
@@ -73,7 +73,8 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> Path:
     kind = next(iter(files)) if len(files) == 1 else ANY
     chain = Chain(chain.steps, Signal(kind, rate))
     # Without online transforms: changing one of those makes no new features.
-    resolved = [transforms.TRANSFORMS.resolve(spec) for spec in specs]
+    given = ("sample_rate", "study")
+    resolved = [transforms.TRANSFORMS.resolve(spec, given=given) for spec in specs]
     # Before forking, so that the version is noted in the log once.
     decoder = ffmpeg.version_for(clip.file for clip in clips)
     decisive = [rate, _RESAMPLER, decoder, settings.dtype, resolved]
@@ -107,7 +108,7 @@ def _described(settings: Preprocess, after: Signal) -> dict[str, Any]:
         "sample_rate": settings.sample_rate,
         "resampler": _RESAMPLER,
         "transforms": [
-            transforms.TRANSFORMS.resolve(spec, given=("sample_rate",))
+            transforms.TRANSFORMS.resolve(spec, given=("sample_rate", "study"))
             for spec in transforms.ordered(settings.transforms)
         ],
     }

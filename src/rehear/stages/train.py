@@ -64,7 +64,7 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     clips = splits.for_fold(clips, fold, dev=draw.dev, seed=draw.seed)
     task = building.task_of(params, clips)
     found = {s: building.of_split(clips, store, s) for s in ("train", "dev")}
-    online = building.build_online(store.meta["transforms"], store.signal)
+    online = building.build_online(store.meta["transforms"], store.signal, study=study)
     building.check_shapes(store, online)
     building.learn_online(online, store, [row for row, _ in found["train"]])
     sets = {}

@@ -1,6 +1,7 @@
 """Transforms in a row: in which order, when, and whether they fit together."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -104,13 +105,20 @@ def online(specs: Sequence[Spec]) -> list[Spec]:
     return [spec for spec in ordered(specs) if _is_online(spec)]
 
 
-def build(specs: Sequence[Spec], *, sample_rate: int, kind: str = ANY) -> Chain:
+def build(
+    specs: Sequence[Spec],
+    *,
+    sample_rate: int,
+    kind: str = ANY,
+    study: Path = Path(),
+) -> Chain:
     """Build a chain of the given parts, in the given order.
 
     Args:
         specs: parts of kind transform, as ``offline`` or ``online`` return them
         sample_rate: of the waveforms that go in, in Hz
         kind: of what goes in
+        study: folder that paths of parts are relative to
 
     Raises:
         ParamsError: if a part is unknown, refuses its arguments or does not fit
@@ -120,7 +128,7 @@ def build(specs: Sequence[Spec], *, sample_rate: int, kind: str = ANY) -> Chain:
 
     steps, rate = [], sample_rate
     for spec in specs:
-        part = TRANSFORMS.build(spec, sample_rate=rate)
+        part = TRANSFORMS.build(spec, sample_rate=rate, study=study)
         steps.append(Step(name_of(spec), part))
         rate = getattr(part, "rate_after", rate)
     return Chain(steps, Signal(kind, sample_rate))

@@ -41,6 +41,7 @@ class FeatureExtractor:
         model: ``ast``, ``wav2vec2`` or ``whisper``
         checkpoint: folder with a ``preprocessor_config.json``; defaults of
             transformers if empty
+        study: folder that ``checkpoint`` is relative to, given by the program
         arguments: in place of those of the checkpoint
 
     Shape:
@@ -64,6 +65,7 @@ class FeatureExtractor:
         sample_rate: int,
         model: str = "ast",
         checkpoint: str = "",
+        study: Path = Path(),
         **arguments: Any,
     ) -> None:
         if model not in _CLASSES:
@@ -74,7 +76,7 @@ class FeatureExtractor:
         self.model = model
         self.gives = WAVEFORM if model == "wav2vec2" else FEATURES
         cls = getattr(_transformers(), _CLASSES[model])
-        config = _read(checkpoint, model) if checkpoint else {}
+        config = _read(study / checkpoint, model) if checkpoint else {}
         _check(arguments, known=cls().to_dict())
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
@@ -127,9 +129,9 @@ def _check(arguments: Mapping[str, Any], *, known: Mapping[str, Any]) -> None:
             )
 
 
-def _read(checkpoint: str, model: str) -> dict[str, Any]:
+def _read(checkpoint: Path, model: str) -> dict[str, Any]:
     """Return the config of a checkpoint."""
-    file = Path(checkpoint) / CONFIG
+    file = checkpoint / CONFIG
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

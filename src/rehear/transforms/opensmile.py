@@ -42,7 +42,8 @@ class OpenSmile:
         config: openSMILE config file to use instead of ``feature_set``, written
             as those of openSMILE's Python package are; ``level`` is then the
             level that it hands to the sink, a vector if called ``func`` or
-            ``functionals``
+            ``functionals``; files that it includes are not watched by DVC
+        study: folder that ``config`` is relative to, given by the program
 
     Shape:
         ``(1, samples)`` to ``(features,)`` for functionals, else to
@@ -65,6 +66,7 @@ class OpenSmile:
         level: str = "functionals",
         deltas: bool = False,
         config: str = "",
+        study: Path = Path(),
     ) -> None:
         opensmile = _opensmile()
         if deltas and (level != "lld" or config):
@@ -72,7 +74,7 @@ class OpenSmile:
                 "deltas: true goes with level 'lld' of a feature_set; take away deltas"
                 + (", and let the level of your config hold them" if config else "")
             )
-        chosen: Any = Path(config).resolve()
+        chosen: Any = (study / config).resolve()
         levels = [level]
         if not config:
             chosen = _standard(opensmile, feature_set, level, deltas=deltas)
