@@ -47,10 +47,25 @@ def test_functionals_go_to_the_feed_forward_network(study):
 
 def test_what_a_store_would_hold_goes_to_online_transforms(study):
     online = {"name": "to_float", "online": True}
-    transforms = ["mono", "log_mel", "spectrogram_image", online]
+    # Images are stored as bytes, numbers as float32.
     pytest.importorskip("matplotlib", reason="needs the extra images")
-    values = change(study, preprocess__transforms=transforms)
-    with pytest.raises(DataError, match="right behind 'spectrogram_image'"):
+    transforms = ["mono", "log_mel", "spectrogram_image", online]
+    model = {"name": "cnn10", "width": 4}
+    grey = {"name": "grey", "online": True}
+    values = change(study, preprocess__transforms=[*transforms, grey], model=model)
+    assert any(
+        line.startswith("to_float (3,") for line in checking.dry_run(study, values)
+    )
+    values = change(study, preprocess__transforms=["mono", "log_mel", online])
+    with pytest.raises(DataError, match="'to_float': .*behind 'spectrogram_image'"):
+        checking.dry_run(study, values)
+
+
+def test_augmentations_are_tried_out(study):
+    pytest.importorskip("torchvision", reason="needs the extra torchvision")
+    part = {"name": "torchvision", "transform": "RandAugment"}
+    values = change(study, augment=[part])
+    with pytest.raises(DataError, match="'torchvision': .*'scale'"):
         checking.dry_run(study, values)
 
 

@@ -5,10 +5,10 @@ through the whole path, so that a mistake shows in seconds.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,12 @@ from rehear.catalogue import Catalogue, name_of
 from rehear.errors import DataError, ParamsError
 from rehear.manifest import Clip
 from rehear.params import FILE, Params, load
+from rehear.randomness import generator
 from rehear.transforms.chain import check_kind
+
+if TYPE_CHECKING:
+    from rehear.building import Online
+    from rehear.clips import Step
 
 # What the program gives to parts of each kind; see the kinds' own modules.
 GIVEN = {
@@ -144,22 +149,46 @@ def dry_run(study: Path, params: Params) -> list[str]:
     )
     trace = chain.trace(x, kind)
     path = [f"{name} {_shape(x)}" for name, x in trace]
-    # As the store holds them.
-    features = np.ascontiguousarray(trace[-1][1], np.float32)
+    stored = features = _as_stored(trace[-1][1])
     online = building.build_online(specs, chain.after, study=study)
     for entry in online:
         if getattr(entry.apply, "learns", False):
             entry.apply.learn([features, features * 0.9])
-        features = entry.apply(features)
+        features = _applied(entry, features)
         path.append(f"{entry.spec['name']} {_shape(features)}")
+    features = features.astype(np.float32, copy=False)
     model = building.build_model(params.model, task, features.shape, seed=0)
     outputs = _outputs(params, model, features)
-    building.arrange(
+    steps, _ = building.arrange(
         online, params.augment, split="train", before=chain.after, study=study
     )
+    _try_out(steps, stored)
     _build_rest(params, task, model)
     path += [str(params.model["name"]), f"logits {_shape(outputs)}"]
     return path
+
+
+def _as_stored(features: np.ndarray) -> np.ndarray:
+    kept = np.uint8 if features.dtype == np.uint8 else np.float32
+    return np.ascontiguousarray(features, kept)
+
+
+def _applied(entry: "Online", features: np.ndarray) -> np.ndarray:
+    try:
+        return entry.apply(features)
+    except DataError as error:
+        raise DataError(f"transform '{entry.spec['name']}': {error}") from error
+
+
+def _try_out(steps: Sequence["Step"], features: np.ndarray) -> None:
+    """Send a clip through what training does with it.
+
+    Raises:
+        DataError: if a part refuses the clip
+    """
+    for number, step in enumerate(steps):
+        if not step.by_clip:  # it asks for a clip that may not be known yet
+            features = step(features, generator(0, "check", number), "")
 
 
 def _outputs(params: Params, model: Any, features: np.ndarray) -> np.ndarray:

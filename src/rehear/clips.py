@@ -45,6 +45,26 @@ class Step:
     draws: bool = False
     by_clip: bool = False
 
+    def __call__(
+        self, x: np.ndarray, draw: np.random.Generator | None, clip: str
+    ) -> np.ndarray:
+        """Change a clip.
+
+        Args:
+            x: its features
+            draw: for a step that draws
+            clip: its id
+
+        Raises:
+            DataError: if the part refuses the clip; the text names both
+        """
+        given = (draw, clip) if self.by_clip else (draw,) if self.draws else ()
+        try:
+            return self.apply(x, *given)
+        except DataError as error:
+            place = f", clip '{clip}'" if clip else ""
+            raise DataError(f"'{self.name}'{place}: {error}") from error
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -253,10 +273,9 @@ class ClipSet:
         for step in steps:
             if step.draws:
                 draw = generator(self.seed, "augment", draws, epoch, clip)
-                named = (clip,) if step.by_clip else ()
-                x, draws = step.apply(x, draw, *named), draws + 1
+                x, draws = step(x, draw, clip), draws + 1
             else:
-                x = step.apply(x)
+                x = step(x, None, clip)
         return x
 
 

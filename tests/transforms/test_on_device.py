@@ -46,3 +46,22 @@ def test_standardize_is_that_of_numpy(shape):
     expected = np.stack([part(x) for x in clips])
     found = part.on_device()(torch.from_numpy(clips)).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(2.0, 3.0), ([1, 2, 3], [1, 2, 4])])
+@pytest.mark.parametrize("shape", [(3,), (3, 5), (3, 5, 7)])
+def test_normalize_is_that_of_numpy(mean, std, shape):
+    part = TRANSFORMS.build({"name": "normalize", "mean": mean, "std": std})
+    clips = np.random.default_rng(0).normal(3, 2, (4, *shape)).astype(np.float32)
+    expected = np.stack([part(x) for x in clips])
+    found = part.on_device()(torch.from_numpy(clips)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_to_float_is_that_of_numpy():
+    part = TRANSFORMS.build("to_float")
+    images = np.arange(256, dtype=np.uint8).reshape(4, 1, 8, 8)
+    expected = np.stack([part(x) for x in images])
+    # Batches are float32 whatever is stored.
+    found = part.on_device()(torch.from_numpy(images.astype(np.float32))).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-7)

@@ -53,6 +53,8 @@ class Affine(nn.Module):
     Args:
         mean: that can be broadcast to one clip
         scale: likewise
+        on_first_axis: whether both are numbers for the entries of a clip's first
+            axis
 
     Shape:
         any, kept
@@ -61,13 +63,20 @@ class Affine(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, mean: np.ndarray, scale: np.ndarray) -> None:
+    def __init__(
+        self, mean: np.ndarray, scale: np.ndarray, *, on_first_axis: bool = False
+    ) -> None:
         super().__init__()
+        self.on_first_axis = on_first_axis
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) * self.scale
+        mean, scale = self.mean, self.scale
+        if self.on_first_axis:
+            shape = (-1,) + (1,) * (x.ndim - 2)
+            mean, scale = mean.reshape(shape), scale.reshape(shape)
+        return (x - mean) * scale
 
 
 class Mono(nn.Module):

@@ -1,11 +1,15 @@
 """Transforms of the values of an array, whatever it holds."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rehear.errors import DataError
 from rehear.signals import ANY, SAME, WAVEFORM
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Scale:
@@ -81,13 +85,19 @@ class Normalize:
         out /= self.std.reshape(shape)
         return out
 
+    def on_device(self) -> "nn.Module":
+        """Return the same for batches of tensors."""
+        from rehear.transforms import on_device
+
+        return on_device.Affine(self.mean, 1 / self.std, on_first_axis=True)
+
 
 class ToFloat:
     """Whole numbers from 0 to 255 to float32 from 0 to 1.
 
-    For what ``spectrogram_image`` gives. Image files need none: they are read as
-    numbers from 0 to 1. Features are stored as float32, so this cannot stand
-    among the parts that run while training.
+    For what ``spectrogram_image`` gives. With ``online: true`` the store holds
+    the bytes, a quarter of the size. Image files need none: they are read as
+    numbers from 0 to 1.
 
     Shape:
         any, kept
@@ -102,10 +112,16 @@ class ToFloat:
         if x.dtype != np.uint8:
             raise DataError(
                 f"takes whole numbers from 0 to 255 (uint8), but got {x.dtype}; put it "
-                "right behind 'spectrogram_image', without online: true, or remove it: "
+                "right behind 'spectrogram_image', or remove it: "
                 "image files are read as numbers from 0 to 1"
             )
         return x.astype(np.float32) / np.float32(255)
+
+    def on_device(self) -> "nn.Module":
+        """Return the same for batches of tensors."""
+        from rehear.transforms import on_device
+
+        return on_device.Affine(np.zeros(1), np.full(1, 1 / 255))
 
 
 class Expand:
