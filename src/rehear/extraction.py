@@ -71,7 +71,7 @@ def plan(clips: Sequence[Clip], *, sample_rate: int) -> list[range]:
         clips: of the manifest
         sample_rate: after resampling, in Hz
     """
-    most = max(_CLIPS[0], min(_CLIPS[1], len(clips) // 64))
+    most = max(_CLIPS[0], min(_CLIPS[1], len(clips) // 128))
     blocks, first, samples = [], 0, 0.0
     for position, clip in enumerate(clips):
         length = (clip.duration or _USUAL_SECONDS) * max(sample_rate, clip.sample_rate)
