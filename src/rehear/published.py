@@ -2,7 +2,8 @@
 
 Digests that nobody published are recorded in ``checksums.json`` at the first
 download, and enforced from then on. Until a data set has looked into such a file
-and found what it should hold, it is unchecked: then it may still be withdrawn.
+and found what it should hold, and every clip has been read, it is unchecked: then
+it may still be withdrawn.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rehear import atomic
+from rehear import atomic, paths
 from rehear.errors import DataError, DownloadError
 
 CHECKSUMS = "checksums.json"
@@ -153,6 +154,36 @@ def withdraw(downloads: Path, tracked: Path) -> None:
         if note.read_text("utf-8") not in known and done.exists():
             done.replace(note.with_suffix(".part"))
         note.unlink()
+
+
+@contextlib.contextmanager
+def trial(downloads: Path, tracked: Path) -> Iterator[None]:
+    """Vouch for what is downloaded inside only if it turns out to be right there.
+
+    Where a ``DataError`` says that it is not, it is withdrawn. Where something
+    else stops the work, it stays as it is, unchecked, for the next try.
+
+    Args:
+        downloads: folder of the files, with ``checksums.json``; is made
+        tracked: table of the files that were checked, which git tracks
+    """
+    downloads.mkdir(parents=True, exist_ok=True)
+    table = downloads / CHECKSUMS
+    if tracked.exists():
+        # What git tracks stands above what an unfinished try has recorded.
+        atomic.write_json(table, {**recorded(table), **recorded(tracked)})
+    try:
+        yield
+    except DownloadError:
+        raise  # the others, which are complete, are right as far as anybody knows
+    except DataError:
+        withdraw(downloads, tracked)
+        raise
+    accept(downloads)
+    found = recorded(table)
+    if found and found != recorded(tracked):
+        atomic.write_json(tracked, dict(sorted(found.items())))
+        logger.info("fetch: checksums recorded in %s; add it to git", paths.CHECKSUMS)
 
 
 @contextlib.contextmanager

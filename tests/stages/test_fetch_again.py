@@ -3,7 +3,10 @@
 The layout is that of EmoDB, with noise in place of the recordings.
 """
 
+import hashlib
+import io
 import json
+import zipfile
 
 import pytest
 
@@ -12,7 +15,7 @@ from loopback import Page, serve
 from rehear import download, paths
 from rehear.catalogue import Catalogue
 from rehear.errors import DataError
-from rehear.params import Params, Part
+from rehear.params import Fetch, Params, Part
 from rehear.stages import fetch
 
 WHOLE = {f"wav/{name}.wav": noise(n) for n, name in enumerate(published())}
@@ -51,6 +54,50 @@ def test_archive_that_its_server_mends_is_fetched_anew(run, server, tmp_path):
     assert not (tmp_path / paths.CHECKSUMS).exists()
     server.pages[NAME] = Page(RIGHT, etag='"v2"')
     assert run()["clips"] == 62
+    assert [*json.loads((tmp_path / paths.CHECKSUMS).read_text())]
+
+
+def damaged():
+    """Return the right archive, but with other bytes in one of its members."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as out:
+        for name, data in WHOLE.items():
+            out.writestr(name, data)
+    name = next(name for name in WHOLE if name[-6] == "T")
+    sound = WHOLE[name][1000:1400]
+    assert stream.getvalue().count(sound) == 1
+    return name, stream.getvalue().replace(sound, bytes(400))
+
+
+def test_archive_with_a_damaged_member_is_fetched_anew(run, server, tmp_path):
+    name, body = damaged()
+    server.pages[NAME] = Page(body)
+    for _ in range(2):
+        refused(run, rf"1 of 62 clips cannot be used .*{name}.*CRC")
+        assert not (tmp_path / paths.CHECKSUMS).exists()
+    server.pages[NAME] = Page(RIGHT, etag='"v2"')
+    assert run()["clips"] == 62
+    (entry,) = json.loads((tmp_path / paths.CHECKSUMS).read_text()).values()
+    assert entry["sha256"] == hashlib.sha256(RIGHT).hexdigest()
+    assert server.sent() == [len(body), 0, len(RIGHT)]
+
+
+def test_damaged_member_that_is_left_out_does_not_matter(server, tmp_path):
+    _, body = damaged()
+    server.pages[NAME] = Page(body)
+    part = Part(name="emodb", mirror=server.url, emotions=["sadness"])
+    fetch.run(Params(dataset=part, fetch=Fetch(on_error="skip")), tmp_path)
+    (entry,) = json.loads((tmp_path / paths.CHECKSUMS).read_text()).values()
+    assert entry["sha256"] == hashlib.sha256(body).hexdigest()
+
+
+def test_leak_says_nothing_against_the_archive(run, server, tmp_path):
+    names = [name for name in WHOLE if name[-6] == "T"]
+    first, last = names[0], names[-1]
+    server.pages[NAME] = Page(packed({**WHOLE, last: WHOLE[first]}))
+    for _ in range(2):
+        refused(run, "the splits leak")
+    assert [path for path, _, _ in server.asked] == [NAME]
     assert [*json.loads((tmp_path / paths.CHECKSUMS).read_text())]
 
 

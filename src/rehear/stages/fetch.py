@@ -28,13 +28,12 @@ from rehear import (
 from rehear.card import Findings
 from rehear.catalogue import name_of
 from rehear.datasets import DATASETS
-from rehear.errors import DataError, DownloadError, ParamsError, suggest
+from rehear.errors import DataError, ParamsError, suggest
 from rehear.fingerprint import Fingerprint
 from rehear.leakage import Leak
 from rehear.manifest import Clip, Manifest
 from rehear.params import Fetch, Params
-from rehear.published import CHECKSUMS, recorded
-from rehear.survey import Fault
+from rehear.survey import Fault, Survey
 
 _NAMED = 10  # unreadable recordings or leaks that an error names
 _WORDS = 3  # of a reason that says something
@@ -72,12 +71,18 @@ def run(params: Params, study: Path, *, processes: int | None = None) -> None:
         found = dataset.fetch(
             study / paths.RAW, task=task, source=study / source, downloads=study
         )
-        checked = _check(found, params, study, study / source, processes)
+        heard = _read(found, params, study, study / source, processes)
+        checked = _check(found, heard, params, study / source, processes)
         _describe(params, study, dataset, checked, prefix=source.as_posix())
         return
     with atomic.folder(study / paths.RAW) as raw:
-        found = _fetched(dataset, raw, study, task)
-        checked = _check(found, params, study, raw, processes)
+        downloads = study / paths.DOWNLOADS
+        with published.trial(downloads, study / paths.CHECKSUMS):
+            found = dataset.fetch(
+                raw, task=task, source=study / paths.RAW, downloads=downloads
+            )
+            heard = _read(found, params, study, raw, processes)
+        checked = _check(found, heard, params, raw, processes)
     _describe(params, study, dataset, checked, prefix=paths.RAW)
     _keep_downloads(study / paths.DOWNLOADS)
 
@@ -123,29 +128,19 @@ def _check_wishes(params: Params, dataset: Any) -> None:
         )
 
 
-def _fetched(dataset: Any, raw: Path, study: Path, task: str) -> Manifest:
-    """Let the data set fetch, and keep what it learns of unpublished checksums."""
-    downloads, known = study / paths.DOWNLOADS, study / paths.CHECKSUMS
-    downloads.mkdir(parents=True, exist_ok=True)
-    if known.exists():
-        # What git tracks stands above what an unfinished try has recorded.
-        table = {**recorded(downloads / CHECKSUMS), **recorded(known)}
-        atomic.write_json(downloads / CHECKSUMS, table)
-    try:
-        found: Manifest = dataset.fetch(
-            raw, task=task, source=study / paths.RAW, downloads=downloads
-        )
-    except DownloadError:
-        raise  # the others, which are complete, are right as far as anybody knows
-    except DataError:
-        published.withdraw(downloads, known)
-        raise
-    published.accept(downloads)
-    table = recorded(downloads / CHECKSUMS)
-    if table and table != recorded(known):
-        atomic.write_json(known, dict(sorted(table.items())))
-        logger.info("fetch: checksums recorded in %s; add it to git", paths.CHECKSUMS)
-    return found
+@dataclass(frozen=True)
+class _Heard:
+    """What reading all clips has shown.
+
+    Attributes:
+        survey: of the clips, and those that cannot be used
+        fingerprint: of the recordings
+        changed: how they differ from those on record; empty if they do not
+    """
+
+    survey: Survey
+    fingerprint: Fingerprint
+    changed: str
 
 
 @dataclass(frozen=True)
@@ -155,20 +150,18 @@ class _Checked:
     Attributes:
         manifest: complete, with splits
         findings: for the card
-        fingerprint: of the recordings
-        changed: how they differ from those on record; empty if they do not
+        heard: in the recordings
     """
 
     manifest: Manifest
     findings: Findings
-    fingerprint: Fingerprint
-    changed: str
+    heard: _Heard
 
 
-def _check(
+def _read(
     found: Manifest, params: Params, study: Path, root: Path, processes: int | None
-) -> _Checked:
-    """Read all clips, draw what splits are missing, and refuse leaks."""
+) -> _Heard:
+    """Read all clips, and refuse what is not the data set that it should be."""
     _check_clips(found)
     _check_folds(found, params.fetch.split.folds)
     seen = survey.examine(found.clips, root, processes=processes)
@@ -177,8 +170,15 @@ def _check(
         replace(found, clips=seen.clips), mean=seen.mean, std=seen.std, exact=seen.exact
     )
     changed = fingerprint.check(study, _entry(params), here, left_out=len(seen.faults))
+    return _Heard(seen, here, changed)
+
+
+def _check(
+    found: Manifest, heard: _Heard, params: Params, root: Path, processes: int | None
+) -> _Checked:
+    """Draw what splits are missing, and refuse leaks."""
+    seen, wanted = heard.survey, params.fetch.split
     copies = similarity.find(seen.clips, seen.prints, root, processes=processes)
-    wanted = params.fetch.split
     read = splits.link(replace(found, clips=seen.clips), copies)
     read = splits.draw_folds(read, wanted.folds, seed=wanted.seed)
     read = splits.draw(read, dev=wanted.dev, test=wanted.test, seed=wanted.seed)
@@ -186,7 +186,7 @@ def _check(
     _refuse_leaks(leaks, params.fetch.allow_leak)
     told = shortcuts.measure(read)
     findings = Findings(seen.faults, leaks, cautions.find(read, told=told), told)
-    return _Checked(read, findings, here, changed)
+    return _Checked(read, findings, heard)
 
 
 def _entry(params: Params) -> str:
@@ -286,7 +286,7 @@ def _describe(
         read,
         dataset,
         task=name_of(params.task),
-        fingerprint=checked.fingerprint,
+        fingerprint=checked.heard.fingerprint,
         recorded_as=entry,
         findings=checked.findings,
         allow_leak=params.fetch.allow_leak,
@@ -300,10 +300,10 @@ def _describe(
     )
     manifest.write(study / paths.MANIFEST, replace(read, clips=clips))
     _report(described)
-    if checked.changed:
-        logger.warning("fetch: %s", checked.changed)
+    if checked.heard.changed:
+        logger.warning("fetch: %s", checked.heard.changed)
     published = getattr(dataset, "published", False)
-    if fingerprint.record(study, entry, checked.fingerprint, published=published):
+    if fingerprint.record(study, entry, checked.heard.fingerprint, published=published):
         logger.info("fetch: %s says what was got; add it to git", paths.FINGERPRINT)
 
 
