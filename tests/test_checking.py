@@ -145,3 +145,14 @@ def test_own_data_must_be_watched_by_dvc(study, repository):
     (study / "dvc.yaml").write_text(text.replace("- data/raw\n", "- ${fetch.source}\n"))
     with pytest.raises(ParamsError, match="stage 'fetch'"):
         pipeline.check_source(study, values.fetch.source)
+
+
+@pytest.mark.parametrize(
+    ("folds", "left"),
+    [(["1", "2"], "folds 3, 4, 5 of 5"), (["1", "2", "3", "4", "5"], ""), (None, "")],
+)
+def test_folds_that_are_left_out_are_told(study, folds, left):
+    dataset = {"name": "esc50"}
+    change(study, dataset=dataset, **({"folds": folds} if folds else {}))
+    notes = [line for line in checking.check(study) if "note" in line]
+    assert [left in note for note in notes] == ([True] if left else [])

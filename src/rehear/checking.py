@@ -16,7 +16,7 @@ from rehear import audio, inputs, paths, pipeline, tasks, transforms
 from rehear.catalogue import Catalogue, name_of
 from rehear.errors import DataError, ParamsError
 from rehear.manifest import Clip
-from rehear.params import FILE, Params, load
+from rehear.params import FILE, NO_FOLD, Params, load
 from rehear.randomness import generator
 from rehear.transforms.chain import check_kind
 
@@ -48,8 +48,21 @@ def check(study: Path) -> Iterator[str]:
     params = load(study / FILE)
     check_parts(params)
     yield f"{FILE}: {len(params.runs())} run(s), every part known"
+    yield from _fold_notes(params)
     yield from _check_pipeline(study, params)
     yield " → ".join(dry_run(study, params))
+
+
+def _fold_notes(params: Params) -> Iterator[str]:
+    """Say so where a study leaves out folds of the published protocol."""
+    official = getattr(data_set(params), "folds", ())
+    missing = [fold for fold in official if fold not in params.folds]
+    if official and missing and NO_FOLD not in params.folds:
+        yield (
+            f"{FILE}: note: folds {', '.join(missing)} of {len(official)} are left "
+            f"out; published results of '{name_of(params.dataset)}' are means over "
+            "all of them"
+        )
 
 
 def check_parts(params: Params) -> None:

@@ -223,11 +223,11 @@ def test_published_files_are_pinned(monkeypatch):
     assert sum(remote.size for remote in listed) == 10_699_285_448 - 138_888
 
 
-def test_stage_accepts_the_official_split(published, tmp_path, monkeypatch):
+def test_stage_accepts_the_official_split(published, served, tmp_path, monkeypatch):
     parts = Catalogue("data set", {})
     parts.add("dcase2016", AcousticScenes2016)
     monkeypatch.setattr(stage, "DATASETS", parts)
-    part = Part(name="dcase2016", fold=4, mirror=published.as_uri())
+    part = Part(name="dcase2016", fold=4, mirror=served(published))
     stage.run(Params(dataset=part), tmp_path)
     card = json.loads((tmp_path / "data" / "card.json").read_text())
     assert (card["leak_count"], card["clips"]) == (0, 45)

@@ -203,7 +203,7 @@ def test_files_have_names_of_their_own_and_no_checksum():
 
 
 @pytest.fixture
-def run_stage(mirror, tmp_path, monkeypatch):
+def run_stage(mirror, served, tmp_path, monkeypatch):
     parts = Catalogue("data set", {})
     parts.add("dcase2018", BirdDetection2018)
     monkeypatch.setattr(stage, "DATASETS", parts)
@@ -211,7 +211,7 @@ def run_stage(mirror, tmp_path, monkeypatch):
     study.mkdir()
 
     def run(*, settings=None, **arguments):
-        part = Part(name="dcase2018", mirror=mirror.as_uri(), **arguments)
+        part = Part(name="dcase2018", mirror=served(mirror), **arguments)
         values = Params(dataset=part, fetch=settings or Fetch())
         stage.run(values, study)
         return manifest.read(study / "data" / "manifest.csv").clips

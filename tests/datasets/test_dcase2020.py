@@ -213,11 +213,11 @@ def test_published_files_are_pinned(monkeypatch):
     assert sum(remote.size for remote in pinned) == 27_364_817_167 - 18_066
 
 
-def test_stage_draws_dev_by_location(published, tmp_path, monkeypatch):
+def test_stage_draws_dev_by_location(published, served, tmp_path, monkeypatch):
     parts = Catalogue("data set", {})
     parts.add("dcase2020", AcousticScenes2020)
     monkeypatch.setattr(stage, "DATASETS", parts)
-    part = Part(name="dcase2020", mirror=published.as_uri())
+    part = Part(name="dcase2020", mirror=served(published))
     settings = Fetch(split=Split(dev=0.2))
     stage.run(Params(dataset=part, fetch=settings), tmp_path)
     card = json.loads((tmp_path / "data" / "card.json").read_text())

@@ -245,8 +245,9 @@ def run_stage(tmp_path, monkeypatch):
     return run
 
 
-def test_stage_accepts_the_published_split(run_stage, published):
-    data = run_stage(published())
+def test_stage_accepts_the_published_split(run_stage, published, served, tmp_path):
+    published()
+    data = run_stage(served(tmp_path / "zenodo"))
     card = json.loads((data / "card.json").read_text())
     assert (card["leak_count"], card["clips"]) == (0, COUNT)
     assert set(card["labels"]) == set(BASELINE)

@@ -6,6 +6,7 @@ The layout is that of EmoDB, with noise in place of the recordings.
 import hashlib
 import io
 import json
+import threading
 import zipfile
 
 import pytest
@@ -99,6 +100,39 @@ def test_leak_says_nothing_against_the_archive(run, server, tmp_path):
         refused(run, "the splits leak")
     assert [path for path, _, _ in server.asked] == [NAME]
     assert [*json.loads((tmp_path / paths.CHECKSUMS).read_text())]
+
+
+def test_server_that_stalls_is_asked_for_the_rest(run, server, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
+    page = server.pages[NAME] = Page(RIGHT)
+    page.cut_after, page.cuts, page.hold = len(RIGHT) // 2, 1, threading.Event()
+    assert run()["clips"] == 62
+    assert server.asked[-1][1] == f"bytes={len(RIGHT) // 2}-"
+    page.hold.set()
+
+
+def test_server_that_says_nothing_leaves_nothing_behind(
+    run, server, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(download, "TIMEOUT", 0.1)
+    page = server.pages[NAME] = Page(RIGHT, silent=threading.Event())
+    refused(run, "timed out")
+    page.silent.set()
+    assert not (tmp_path / paths.RAW).exists()
+    assert not (tmp_path / paths.MANIFEST).exists()
+
+
+def test_link_in_an_archive_is_not_followed(run, server, tmp_path):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as out:
+        for name, data in FEWER.items():
+            out.writestr(name, data)
+        link = zipfile.ZipInfo(next(name for name in WHOLE if name not in FEWER))
+        link.create_system, link.external_attr = 3, 0o120777 << 16
+        out.writestr(link, "/etc/passwd")
+    server.pages[NAME] = Page(stream.getvalue())
+    refused(run, "holds other recordings")
+    assert not (tmp_path / paths.MANIFEST).exists()
 
 
 def test_archive_that_stays_as_it_is_is_not_sent_twice(run, server):
