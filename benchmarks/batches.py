@@ -1,7 +1,6 @@
 """How fast training batches are read, of features that are all the same size."""
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -11,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import study
-from benchmarks.measure import BenchmarkError, environment
+from benchmarks.measure import program
 from benchmarks.results import Finding
 from benchmarks.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parents[1]
 BATCH, SECONDS = 32, 3.0
 WANTED = 100_000  # items a second
 
@@ -25,18 +23,7 @@ def run(workspace: Workspace) -> Finding:
     ours = workspace.study("batches", transforms=study.FRAMES)
     for stage in ("fetch", "preprocess"):
         ours.run(stage)
-    words = [sys.executable, "-m", "benchmarks.batches", str(ours.folder)]
-    answer = subprocess.run(
-        words,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(PYTHONPATH=str(ROOT / "src"), OMP_NUM_THREADS="1"),
-    )
-    if answer.returncode:
-        raise BenchmarkError(f"batches failed:\n{answer.stderr[-2000:]}")
-    facts: dict[str, Any] = json.loads(answer.stdout)
+    facts = program("benchmarks.batches", ours.folder, OMP_NUM_THREADS="1")
     met = "met" if min(facts["speed"].values()) >= WANTED else "missed"
     named = ", ".join(f"{name} {n:,.0f}" for name, n in facts["speed"].items())
     note = (

@@ -6,9 +6,6 @@ pair of two clips that come from other recordings is a false one.
 """
 
 import io
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import BenchmarkError, environment
+from benchmarks.measure import BenchmarkError, program
 from benchmarks.results import Finding
 from benchmarks.workspace import Workspace
 from rehear import audio, similarity
@@ -376,17 +373,9 @@ def codecs(root: Path) -> dict[str, Any]:
 
 def cost(clips: int, seconds: int) -> dict[str, float]:
     """Return time and memory of prints and search, in a process of its own."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "benchmarks.copies_cost", str(clips), str(seconds)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(PYTHONPATH=str(ROOT / "src"), OMP_NUM_THREADS="1"),
+    found: dict[str, float] = program(
+        "benchmarks.copies_cost", clips, seconds, OMP_NUM_THREADS="1"
     )
-    if answer.returncode:
-        raise BenchmarkError(f"copies_cost failed:\n{answer.stderr[-2000:]}")
-    found: dict[str, float] = json.loads(answer.stdout)
     print(f"  {found}", flush=True)
     return found
 

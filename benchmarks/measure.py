@@ -1,14 +1,18 @@
 """Wall time, CPU time and memory of commands, one after the other in turns."""
 
+import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
 _LINES = 15  # of the output of a command that failed
 
 
@@ -100,6 +104,25 @@ def command(
                 + "\n".join(lines)
             )
     return cost
+
+
+def program(module: str, *arguments: object, **variables: str) -> Any:
+    """Run a module of the benchmarks as a program; return the JSON that it prints.
+
+    Raises:
+        BenchmarkError: if it fails; the text ends with its last lines
+    """
+    answer = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(PYTHONPATH=str(ROOT / "src"), **variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode:
+        raise BenchmarkError(f"{module} failed:\n{answer.stderr[-2000:]}")
+    return json.loads(answer.stdout)
 
 
 Costs = dict[str, list[Cost]]

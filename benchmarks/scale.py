@@ -2,17 +2,13 @@
 
 import csv
 import io
-import json
-import subprocess
-import sys
 import tarfile
 import wave
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import BenchmarkError, Cost, environment
+from benchmarks.measure import Cost, program
 from benchmarks.results import Finding
 from benchmarks.study import Study
 from benchmarks.workspace import Workspace
@@ -39,7 +35,7 @@ def run(workspace: Workspace) -> Finding:
         costs = {stage: study.run(stage) for stage in _STAGES}
         facts[f"{count} clips"] = {s: cost.wall for s, cost in costs.items()}
         notes.append(f"{count:,} clips: {_text(costs, count)}")
-    found = _rows(workspace.scratch, rows)
+    found = program("benchmarks.rows", rows, workspace.scratch)
     facts[f"{rows} rows"] = found
     named = ", ".join(f"{step} {s:.1f} s" for step, s in found["seconds"].items())
     notes.append(
@@ -104,19 +100,3 @@ def _wav(number: int) -> bytes:
         out.setframerate(RATE)
         out.writeframes(samples.astype("<i2").tobytes())
     return stream.getvalue()
-
-
-def _rows(scratch: Path, count: int) -> dict[str, Any]:
-    words = [sys.executable, "-m", "benchmarks.rows", str(count), str(scratch)]
-    answer = subprocess.run(
-        words,
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if answer.returncode:
-        raise BenchmarkError(f"benchmarks.rows failed:\n{answer.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(answer.stdout)
-    return found
