@@ -2,10 +2,12 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
-from rehear import checking, params, pipeline
+from rehear import audio, checking, manifest, params, pipeline
 from rehear.errors import DataError, ParamsError, RehearError
+from rehear.manifest import Clip, Manifest
 
 
 @pytest.fixture
@@ -156,3 +158,32 @@ def test_folds_that_are_left_out_are_told(study, folds, left):
     change(study, dataset=dataset, **({"folds": folds} if folds else {}))
     notes = [line for line in checking.check(study) if "note" in line]
     assert [left in note for note in notes] == ([True] if left else [])
+
+
+def test_training_clips_of_different_length_are_told_before_training(study):
+    clips = []
+    for number, samples in enumerate((8000, 12000)):
+        file = f"data/raw/{number}.wav"
+        noise = np.random.default_rng(number).uniform(-0.5, 0.5, (1, samples))
+        audio.write(study / file, noise.astype(np.float32), 16000)
+        facts = {"duration": samples / 16000, "sample_rate": 16000, "split": "train"}
+        clips.append(Clip(str(number), file, labels=(str(number),), **facts))
+    manifest.write(study / "data/manifest.csv", Manifest(tuple(clips)))
+    values = change(study, preprocess__transforms=["mono", "log_mel"])
+    with pytest.raises(ParamsError, match="differ in length"):
+        checking.dry_run(study, values)
+    values = change(study, augment=[{"name": "random_crop", "size": 20}])
+    assert checking.dry_run(study, values)
+
+
+@pytest.mark.parametrize("command", [["run"], ["preprocess"]])
+def test_stages_refuse_a_wrong_order_before_any_work(
+    study, monkeypatch, capsys, command
+):
+    from rehear import cli
+
+    change(study, augment=["polarity"])
+    monkeypatch.chdir(study)
+    monkeypatch.setattr(cli, "_function", lambda stage: pytest.fail("it ran"))
+    assert cli.main(command) == 1
+    assert "augmentation 'polarity' takes a waveform" in capsys.readouterr().err

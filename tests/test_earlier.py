@@ -53,16 +53,17 @@ def made(monkeypatch):
     return names
 
 
-def test_only_added_clips_are_made_and_no_byte_tells(tmp_path, made):
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_only_added_clips_are_made_and_no_byte_tells(tmp_path, made, dtype):
     study(tmp_path / "a", range(20))
-    preprocess.run(params(), tmp_path / "a", processes=1)
+    preprocess.run(params(dtype=dtype), tmp_path / "a", processes=1)
     made.clear()
     # one in front, one in between, one gone
     study(tmp_path / "a", [30, *range(9), 31, *range(10, 20)])
-    preprocess.run(params(), tmp_path / "a", processes=1)
+    preprocess.run(params(dtype=dtype), tmp_path / "a", processes=1)
     assert made == ["30", "31"]
     study(tmp_path / "b", [30, *range(9), 31, *range(10, 20)])
-    preprocess.run(params(), tmp_path / "b", processes=1)
+    preprocess.run(params(dtype=dtype), tmp_path / "b", processes=1)
     stores = [contents(tmp_path / name / "data" / "features") for name in "ab"]
     assert stores[0] == stores[1]
 

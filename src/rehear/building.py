@@ -16,12 +16,11 @@ from rehear.manifest import Clip, Manifest
 from rehear.models import GIVEN, MODELS
 from rehear.params import FILE, Params, Part, Train
 from rehear.signals import UNKNOWN, Signal
+from rehear.store import Store, widened
 from rehear.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from rehear.store import Store
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,10 @@ class Online:
     spec: Mapping[str, Any]
     apply: Any
     place: float
+
+    def runs_in(self, split: str) -> bool:
+        """Tell whether it is for the clips of a split."""
+        return split in self.spec.get("splits", (split,))
 
     def record(self) -> dict[str, Any]:
         """Return what ``restore_online`` needs, as JSON."""
@@ -77,7 +80,7 @@ def restore_online(
     return restored
 
 
-def check_shapes(store: "Store", online: Sequence[Online]) -> None:
+def check_shapes(store: Store, online: Sequence[Online]) -> None:
     """Refuse features of which no model takes all, before any work.
 
     Raises:
@@ -88,12 +91,17 @@ def check_shapes(store: "Store", online: Sequence[Online]) -> None:
         raise DataError(OF_ONE_LENGTH)
 
 
-def learn_online(online: Sequence[Online], store: "Store", rows: Sequence[int]) -> None:
-    """Let transforms take their statistics from the training clips."""
-    for number, entry in enumerate(online):
+def learn_online(online: Sequence[Online], store: Store, rows: Sequence[int]) -> None:
+    """Let transforms take their statistics from the training clips.
+
+    What stands before them and is for other splits only has no part in it.
+    """
+    mine = [entry for entry in online if entry.runs_in("train")]
+    for number, entry in enumerate(mine):
         if getattr(entry.apply, "learns", False):
-            before = [earlier.apply for earlier in online[:number]]
-            entry.apply.learn(_through(store[row], before) for row in rows)
+            before = [earlier.apply for earlier in mine[:number]]
+            clips = (widened(store[row]) for row in rows)
+            entry.apply.learn(_through(x, before) for x in clips)
 
 
 def _through(x: np.ndarray, parts: Iterable[Callable[..., np.ndarray]]) -> np.ndarray:
@@ -133,7 +141,7 @@ def arrange(
     placed: list[tuple[float, str, Part, Any]] = [
         (entry.place, "", Part(entry.spec), entry.apply)
         for entry in online
-        if split in entry.spec.get("splits", (split,))
+        if entry.runs_in(split)
     ]
     placed += [
         (spec.get("order", math.inf), f"augment.{index}", spec, None)
@@ -166,7 +174,7 @@ def _augmentation(key: str, spec: Part, *, rate: int, study: Path) -> Any:
         raise error.within(f"{FILE}: {key}") from error
 
 
-def of_split(manifest: Manifest, store: "Store", split: str) -> list[tuple[int, Clip]]:
+def of_split(manifest: Manifest, store: Store, split: str) -> list[tuple[int, Clip]]:
     """Return row in the store and clip, for the clips of a split.
 
     Clips whose features could not be made are left out, as preprocess said.
@@ -195,7 +203,7 @@ def task_of(params: Params, manifest: Manifest) -> tasks.Task:
 
 
 def clip_set(
-    store: "Store",
+    store: Store,
     found: Sequence[tuple[int, Clip]],
     task: tasks.Task,
     *,

@@ -192,8 +192,8 @@ class Catalogue:
     ) -> None:
         if not isinstance(value, list) or not value:
             raise ParamsError(
-                f"{self.kind} '{name}': {argument}: expected a list of parts, found "
-                f"{value!r}"
+                f"{self.kind} '{name}': {argument}: expected a list of parts, at least "
+                f"one, found {value!r}"
             )
         for index, child in enumerate(value):
             try:

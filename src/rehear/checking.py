@@ -165,6 +165,8 @@ def dry_run(study: Path, params: Params) -> list[str]:
     stored = features = _as_stored(trace[-1][1])
     online = building.build_online(specs, chain.after, study=study)
     for entry in online:
+        if not entry.runs_in("train"):
+            continue
         if getattr(entry.apply, "learns", False):
             entry.apply.learn([features, features * 0.9])
         features = _applied(entry, features)
@@ -176,6 +178,7 @@ def dry_run(study: Path, params: Params) -> list[str]:
         online, params.augment, split="train", before=chain.after, study=study
     )
     _try_out(steps, stored)
+    _check_lengths(study, params, chain, steps)
     _build_rest(params, task, model)
     path += [str(params.model["name"]), f"logits {_shape(outputs)}"]
     return path
@@ -193,7 +196,52 @@ def _applied(entry: "Online", features: np.ndarray) -> np.ndarray:
         raise DataError(f"transform '{entry.spec['name']}': {error}") from error
 
 
-def _try_out(steps: Sequence["Step"], features: np.ndarray) -> None:
+def check_order(study: Path, params: Params) -> None:
+    """Check that all parts of the path are built and fit each other.
+
+    It costs little: no clip is read, and no model is built.
+
+    Raises:
+        ParamsError: at the first that does not fit
+    """
+    from rehear import building
+
+    specs, rate = params.preprocess.transforms, params.preprocess.sample_rate
+    chain = transforms.build(transforms.offline(specs), sample_rate=rate, study=study)
+    online = building.build_online(specs, chain.after, study=study)
+    building.arrange(
+        online, params.augment, split="train", before=chain.after, study=study
+    )
+
+
+def _check_lengths(
+    study: Path, params: Params, chain: transforms.Chain, steps: Sequence["Step"]
+) -> None:
+    """Send the shortest and the longest clip of training through the path.
+
+    Raises:
+        ParamsError: if they differ in shape at its end, and so would in a batch
+    """
+    from rehear import manifest
+    from rehear.clips import OF_ONE_LENGTH
+
+    if not (study / paths.MANIFEST).is_file():
+        return
+    sounds = [
+        clip
+        for clip in manifest.read(study / paths.MANIFEST)
+        if clip.duration and clip.split in ("", "train")
+    ]
+    shapes = set()
+    for pick in (min, max) if sounds else ():
+        clip = pick(sounds, key=lambda clip: clip.duration or 0.0)
+        features = _as_stored(chain(_read(study, clip, params)))
+        shapes.add(_try_out(steps, features).shape)
+    if len(shapes) > 1:
+        raise ParamsError(f"{FILE}: {OF_ONE_LENGTH}")
+
+
+def _try_out(steps: Sequence["Step"], features: np.ndarray) -> np.ndarray:
     """Send a clip through what training does with it.
 
     Raises:
@@ -202,6 +250,7 @@ def _try_out(steps: Sequence["Step"], features: np.ndarray) -> None:
     for number, step in enumerate(steps):
         if not step.by_clip:  # it asks for a clip that may not be known yet
             features = step(features, generator(0, "check", number), "")
+    return features
 
 
 def _outputs(params: Params, model: Any, features: np.ndarray) -> np.ndarray:

@@ -1,15 +1,20 @@
 """The command line: one subcommand for each stage, and the rest."""
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rehear import __version__
 from rehear.errors import RehearError
+
+if TYPE_CHECKING:
+    from rehear.params import Params
 
 STAGES = ("fetch", "preprocess", "train", "evaluate", "postprocess")
 _HELP = {
@@ -205,6 +210,8 @@ def _stages(options: argparse.Namespace) -> int:
     workspace.load_parts(study)
     values = params.load(study / params.FILE)
     names.check(values)
+    if workspace.is_main_process():
+        _check_first(study, values, wanted)
     for stage in wanted:
         for keywords in _runs(stage, values, options):
             name = "-".join([stage, *map(str, keywords.values())])
@@ -216,6 +223,20 @@ def _stages(options: argparse.Namespace) -> int:
             if isinstance(result, str):
                 print(result)
     return 0
+
+
+def _check_first(study: Path, values: "Params", wanted: Sequence[str]) -> None:
+    """Find mistakes before the expensive stages that come before them."""
+    from rehear import checking
+    from rehear.errors import DataError
+
+    if "preprocess" in wanted and "train" in wanted:
+        # What is wrong with clips is for the stages to judge, which may skip them.
+        with contextlib.suppress(DataError):
+            for _ in checking.check(study):
+                pass
+    elif "preprocess" in wanted:
+        checking.check_order(study, values)
 
 
 def _runs(

@@ -13,12 +13,11 @@ import numpy as np
 
 from rehear.errors import DataError
 from rehear.randomness import generator
+from rehear.store import Store, widened
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from rehear.store import Store
 
 # Beyond this a set stays on disk and is read through the memory map.
 MEMORY_SHARE = 0.25
@@ -98,7 +97,7 @@ class ClipSet:
 
     def __init__(
         self,
-        store: "Store",
+        store: Store,
         rows: Sequence[int],
         targets: np.ndarray,
         *,
@@ -240,11 +239,8 @@ class ClipSet:
     def _stored(self, rows: np.ndarray) -> np.ndarray | list[np.ndarray]:
         """Return stored features; those in half precision as float32."""
         if self.store.shape is not None:
-            features = self.store.gather(rows)
-            kept = features.dtype != np.float16
-            return features if kept else features.astype(np.float32)
-        half = (self.store[row] for row in rows)
-        return [x.astype(np.float32) if x.dtype == np.float16 else x for x in half]
+            return widened(self.store.gather(rows))
+        return [widened(self.store[row]) for row in rows]
 
     def _gather(self, steps: Sequence[Step]) -> np.ndarray | list[np.ndarray]:
         features = self._stored(self.rows)

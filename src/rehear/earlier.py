@@ -26,6 +26,7 @@ from rehear.store import INDEX, META, Store
 
 _STAGE = "preprocess"
 logger = logging.getLogger(__name__)
+_Rows = dict[str, tuple[int, int, tuple[float, float]]]
 
 
 class Earlier:
@@ -33,19 +34,24 @@ class Earlier:
 
     Args:
         store: of that run
-        rows: row of the store and checksum, by ``content``
+        rows: row of the store, checksum, and errors of rounding, by ``content``
     """
 
-    def __init__(self, store: Store, rows: dict[str, tuple[int, int]]) -> None:
+    def __init__(self, store: Store, rows: _Rows) -> None:
         self._store, self._rows = store, rows
 
-    def features(self, clip: Clip) -> np.ndarray | None:
-        """Return the features of a clip; ``None`` where they must be made."""
-        row, crc = self._rows.get(content(clip), (None, 0))
-        if row is None:
+    def features(self, clip: Clip) -> tuple[np.ndarray, tuple[float, float]] | None:
+        """Return the features of a clip, and the errors of rounding them.
+
+        Returns:
+            ``None`` where they must be made.
+        """
+        found = self._rows.get(content(clip))
+        if found is None:
             return None
+        row, crc, errors = found
         known = self._store[row]
-        return known if zlib.crc32(known.data.cast("B")) == crc else None
+        return (known, errors) if zlib.crc32(known.data.cast("B")) == crc else None
 
 
 def content(clip: Clip) -> str:
@@ -99,13 +105,17 @@ def _digest(index: Path) -> str:
     return hashlib.sha256(index.read_bytes()).hexdigest()
 
 
-def _rows(index: Path) -> dict[str, tuple[int, int]]:
+def _rows(index: Path) -> _Rows:
     with index.open(encoding="utf-8", newline="") as stream:
         return {
-            entry["content"]: (row, int(entry["crc"]))
+            entry["content"]: (row, int(entry["crc"]), _errors(entry))
             for row, entry in enumerate(csv.DictReader(stream))
             if entry["content"]
         }
+
+
+def _errors(entry: dict[str, str]) -> tuple[float, float]:
+    return float(entry["error"] or 0), float(entry["squared_error"] or 0)
 
 
 def _in_study(study: Path) -> Callable[[str], Path] | None:

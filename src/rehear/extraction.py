@@ -41,8 +41,8 @@ class Block:
         squares: sum of squared deviations from ``mean``
         low: smallest value
         high: largest value
-        error: largest error of rounding to ``dtype``
-        squared_error: sum of these errors, squared
+        errors: of rounding each clip's features to ``dtype``: the largest, and the
+            sum of squares
         crc: of the bytes of the features
     """
 
@@ -56,8 +56,7 @@ class Block:
     squares: float = 0.0
     low: float = float("inf")
     high: float = float("-inf")
-    error: float = 0.0
-    squared_error: float = 0.0
+    errors: list[tuple[float, float]] = field(default_factory=list)
     crc: int = 0
 
 
@@ -124,15 +123,17 @@ class Extraction:
         arrays: list[np.ndarray] = []
         for position, index in enumerate(self.blocks[number]):
             try:
-                features = self._stored(self.clips[index], block)
+                features, errors = self._stored(self.clips[index], block)
                 _check_type(features, arrays[:1], self.clips[index].file)
             except DataError as error:
                 block.failed.append((position, str(error)))
                 block.shapes.append(None)
                 block.crcs.append(0)
+                block.errors.append((0.0, 0.0))
                 continue
             block.shapes.append(list(features.shape))
             block.crcs.append(zlib.crc32(features.data.cast("B")))
+            block.errors.append(errors)
             arrays.append(features.reshape(-1))
         values = np.concatenate(arrays) if arrays else np.empty(0, np.float32)
         block.dtype = values.dtype.newbyteorder("<").str
@@ -144,16 +145,17 @@ class Extraction:
         except OSError as error:
             raise unwritable(self.checkpoints, error) from None
 
-    def _stored(self, clip: Clip, block: Block) -> np.ndarray:
-        """Return the features of a clip as they are stored, and count errors."""
-        if self.earlier is not None:
-            known = self.earlier.features(clip)
-            if known is not None:
-                block.taken += 1
-                return known
+    def _stored(
+        self, clip: Clip, block: Block
+    ) -> tuple[np.ndarray, tuple[float, float]]:
+        """Return the features of a clip as they are stored, and errors of rounding."""
+        known = self.earlier.features(clip) if self.earlier else None
+        if known is not None:
+            block.taken += 1
+            return known
         features = self.features(clip)
         if features.dtype == np.uint8 or self.dtype == "float32":
-            return features
+            return features, (0.0, 0.0)
         with np.errstate(over="ignore"):
             rounded = features.astype(self.dtype)
         if not np.isfinite(rounded).all():
@@ -162,9 +164,8 @@ class Extraction:
                 f"{self.dtype}; set preprocess.dtype: float32"
             )
         errors = np.abs(rounded.astype(np.float32) - features)
-        block.error = max(block.error, float(errors.max()))
-        block.squared_error += float(np.square(errors, dtype=np.float64).sum())
-        return rounded
+        squares = np.square(errors, dtype=np.float64).sum()
+        return rounded, (float(errors.max()), float(squares))
 
     def features(self, clip: Clip) -> np.ndarray:
         """Return the features of one clip, float32, or uint8 as an image has it.

@@ -130,9 +130,10 @@ def statistics(blocks: Sequence[Block]) -> dict[str, float]:
         "max": max(block.high for block in blocks),
     }
     if any(block.dtype == "<f2" for block in blocks):
-        found["largest_error"] = max(block.error for block in blocks)
-        errors = math.fsum(block.squared_error for block in blocks)
-        found["rms_error"] = math.sqrt(errors / count)
+        errors = [error for block in blocks for error in block.errors]
+        found["largest_error"] = max(largest for largest, _ in errors)
+        squares = math.fsum(squares for _, squares in errors)
+        found["rms_error"] = math.sqrt(squares / count)
     return found
 
 
@@ -149,20 +150,22 @@ class _Piece:
     size: int
     content: str
     crc: int
+    errors: tuple[float, float]
 
     @property
-    def row(self) -> tuple[str | int, ...]:
+    def row(self) -> tuple[str | int | float, ...]:
         shape = "x".join(map(str, self.shape))
         place = (self.clip, self.shard, self.offset, shape)
-        return *place, self.content, self.crc
+        return *place, self.content, self.crc, *(e or "" for e in self.errors)
 
 
 def _pieces(extraction: Extraction, blocks: Sequence[Block], most: int) -> list[_Piece]:
     pieces, shard, offset = [], 0, 0
     for number, block in enumerate(blocks):
         start = 0
-        for index, dimensions, crc in zip(
-            extraction.blocks[number], block.shapes, block.crcs, strict=True
+        each = (block.shapes, block.crcs, block.errors)
+        for index, dimensions, crc, errors in zip(
+            extraction.blocks[number], *each, strict=True
         ):
             if dimensions is None:
                 continue
@@ -172,7 +175,7 @@ def _pieces(extraction: Extraction, blocks: Sequence[Block], most: int) -> list[
                 shard, offset = shard + 1, 0
             clip = extraction.clips[index]
             where = (clip.clip, number, start, shard, offset, shape, size)
-            pieces.append(_Piece(*where, earlier.content(clip), crc))
+            pieces.append(_Piece(*where, earlier.content(clip), crc, errors))
             start += size
             offset += size
     return pieces

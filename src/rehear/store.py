@@ -21,9 +21,16 @@ from rehear.signals import Signal
 META = "meta.json"
 INDEX = "index.csv"
 FAILED = "failed.csv"
-INDEX_COLUMNS = ("clip", "shard", "offset", "shape", "content", "crc")
+PLACE = ("clip", "shard", "offset", "shape")
+ORIGIN = ("content", "crc", "error", "squared_error")
+INDEX_COLUMNS = PLACE + ORIGIN
 FAILED_COLUMNS = ("clip", "file", "reason")
 VERSION = 2
+
+
+def widened(x: np.ndarray) -> np.ndarray:
+    """Return features as parts take them: half precision is for the disk only."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 def shard_name(number: int) -> str:
@@ -170,7 +177,7 @@ def _read_index(
         if tuple(next(rows, ())) != INDEX_COLUMNS:
             raise ValueError(f"{INDEX} has other columns")
         columns = list(zip(*rows, strict=True)) or [()] * len(INDEX_COLUMNS)
-    ids, shards, offsets, texts, _, _ = columns
+    ids, shards, offsets, texts = columns[: len(PLACE)]
     places = np.array([shards, offsets], dtype=np.int64).T.reshape(-1, 2)
     # Few shapes are shared by many clips.
     known = {text: tuple(map(int, text.split("x"))) for text in set(texts)}

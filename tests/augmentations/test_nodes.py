@@ -165,7 +165,7 @@ def test_parts_that_no_array_suits_are_refused(name):
     ("parts", "message"),
     [
         ([], r"augment.0: augmentation 'sequence': parts: expected a list of parts"),
-        ("gain", r"augment.0: .* expected a list of parts, found 'gain'"),
+        ("gain", r"augment.0: .* expected a list of parts, at least one, found 'gain'"),
         (
             ["gain", "gian"],
             r"augment.0.parts.1: unknown augmentation 'gian'. Did you m",

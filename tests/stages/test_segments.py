@@ -146,6 +146,7 @@ def test_the_check_sends_the_part_through(study):
                     transforms=(Part(name="mono"), Part(name="log_mel"))
                 ),
                 model=Part(name="cnn10", width=2),
+                augment=(Part(name="random_crop", size=16),),  # parts differ in length
             ),
         )
         rate = 48000 if study.kind == "opus" else RATE

@@ -24,7 +24,7 @@ from rehear import (
 from rehear.errors import DataError, ModelError
 from rehear.manifest import Clip, Manifest
 from rehear.stages import evaluate, train
-from rehear.store import Store
+from rehear.store import INDEX_COLUMNS, Store
 
 SETTINGS = {
     "preprocess": {"transforms": [{"name": "opensmile"}]},
@@ -55,8 +55,8 @@ def study(tmp_path):
     values = draws.standard_normal((75, 6)).astype(np.float32)
     values[::2] += 1
     np.save(tmp_path / "data/features/features-000.npy", values.ravel())
-    rows = [f"{clip.clip},0,{6 * i},6,,0" for i, clip in enumerate(clips)]
-    index = "\n".join(["clip,shard,offset,shape,content,crc", *rows, ""])
+    rows = [f"{clip.clip},0,{6 * i},6,,0,," for i, clip in enumerate(clips)]
+    index = "\n".join([",".join(INDEX_COLUMNS), *rows, ""])
     atomic.write_text(tmp_path / "data/features/index.csv", index)
     meta = {"version": 2, "shards": [75 * 6], "count": 75, "sample_rate": 16000}
     meta |= {"kind": "features", "rate": 16000, "failed": 3}
@@ -244,3 +244,35 @@ def test_the_configuration_holds_every_default(study):
     assert config["model"]["num_layers"] == 2
     assert config["clips"] == {"train": 51, "dev": 12}
     assert config["without_features"] == 3
+
+
+def test_online_transforms_learn_from_half_precision_as_from_float32(study):
+    path = study / "params.yaml"
+    tree = YAML().load(path)
+    tree["preprocess"]["transforms"] = [{"name": "standardize", "online": True}]
+    with path.open("w") as stream:
+        YAML().dump(tree, stream)
+    meta = json.loads((study / "data/features/meta.json").read_text())
+    meta["transforms"] = [{"name": "standardize", "online": True}]
+    atomic.write_json(study / "data/features/meta.json", meta)
+    values = np.load(study / "data/features/features-000.npy").astype(np.float16)
+    scales = []
+    for kind in (np.float16, np.float32):
+        np.save(study / "data/features/features-000.npy", values.astype(kind))
+        config = json.loads((run(study) / "config.json").read_text())
+        scales.append(config["online"][0]["state"])
+    assert scales[0] == scales[1]
+
+
+def test_statistics_leave_out_what_is_for_other_splits():
+    from rehear import building
+    from rehear.signals import UNKNOWN
+
+    specs = [
+        {"name": "normalize", "mean": 100.0, "online": True, "splits": ["dev"]},
+        {"name": "standardize", "online": True},
+    ]
+    online = building.build_online(specs, UNKNOWN)
+    store = [np.float32([number]) for number in range(5)]
+    building.learn_online(online, store, range(5))
+    assert online[1].apply.mean == pytest.approx(2.0)
