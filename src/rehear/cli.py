@@ -233,8 +233,7 @@ def _check_first(study: Path, values: "Params", wanted: Sequence[str]) -> None:
     if "preprocess" in wanted and "train" in wanted:
         # What is wrong with clips is for the stages to judge, which may skip them.
         with contextlib.suppress(DataError):
-            for _ in checking.check(study):
-                pass
+            list(checking.check(study))
     elif "preprocess" in wanted:
         checking.check_order(study, values)
 
