@@ -225,15 +225,47 @@ def clip_set(
     )
 
 
+def arrival(online: Sequence[Online], before: Signal) -> Signal:
+    """Return what comes to the model.
+
+    Args:
+        online: transforms
+        before: what the store holds
+    """
+    for entry in online:
+        before = signals.after(entry.apply, entry.spec["name"], before)
+    return before
+
+
 def build_model(
-    spec: Mapping[str, Any], task: tasks.Task, shape: Sequence[int], *, seed: int
+    spec: Mapping[str, Any],
+    task: tasks.Task,
+    shape: Sequence[int],
+    *,
+    arriving: Signal = UNKNOWN,
+    seed: int,
 ) -> "nn.Module":
-    """Build a model; its first weights are drawn from a key of the seed."""
+    """Build a model; its first weights are drawn from a key of the seed.
+
+    Args:
+        spec: as in params.yaml
+        task: decides on the outputs
+        shape: of one clip's features
+        arriving: what comes to the model
+        seed: of the run
+
+    Raises:
+        ParamsError: if the model takes something else
+    """
     from rehear.training import seed_torch
 
+    signals.after(MODELS.get(spec["name"]), spec["name"], arriving, what="model")
     seed_torch(seed, "initialise")
     return MODELS.build(
-        spec, num_outputs=len(task.labels), input_shape=tuple(int(n) for n in shape)
+        spec,
+        num_outputs=len(task.labels),
+        input_shape=tuple(int(n) for n in shape),
+        sample_rate=arriving.rate,
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 GIVEN = {
     "transform": ("sample_rate", "study"),
     "augmentation": ("sample_rate", "study"),
-    "model": ("num_outputs", "input_shape"),
+    "model": ("num_outputs", "input_shape", "sample_rate"),
     "loss": ("counts", "task"),
     "optimizer": ("parameters", "lr"),
     "scheduler": ("optimizer", "lr", "steps_per_epoch", "total_steps"),
@@ -172,7 +172,10 @@ def dry_run(study: Path, params: Params) -> list[str]:
         features = _applied(entry, features)
         path.append(f"{entry.spec['name']} {_shape(features)}")
     features = features.astype(np.float32, copy=False)
-    model = building.build_model(params.model, task, features.shape, seed=0)
+    arriving = building.arrival(online, chain.after)
+    model = building.build_model(
+        params.model, task, features.shape, arriving=arriving, seed=0
+    )
     outputs = _outputs(params, model, features)
     steps, _ = building.arrange(
         online, params.augment, split="train", before=chain.after, study=study

@@ -104,6 +104,7 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         config["model"],
         num_outputs=len(config["task"]["labels"]),
         input_shape=tuple(config["input_shape"]),
+        sample_rate=config.get("sample_rate", 0),
     )
     try:
         model.load_state_dict(read_tensors(folder / WEIGHTS), strict=True)

@@ -5,6 +5,7 @@ import itertools
 from torch import Tensor, nn
 
 from rehear.errors import ModelError
+from rehear.signals import FEATURES
 
 
 class FFNN(nn.Module):
@@ -23,6 +24,10 @@ class FFNN(nn.Module):
     Raises:
         ModelError: if the features are not vectors
     """
+
+    takes = FEATURES
+    head_modules = ("head",)
+    blocks = (("hidden",),)
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rehear.errors import ModelError
+from rehear.signals import IMAGE, SPECTROGRAM
 
 
 class ConvBlock(nn.Module):
@@ -55,6 +56,16 @@ class Cnn10(nn.Module):
         ModelError: if the features are not one-channel spectrograms of at
             least 16 mel bands and 16 frames
     """
+
+    takes = (SPECTROGRAM, IMAGE)
+    head_modules = ("fc_audioset",)
+    blocks = (
+        ("bn0", "conv_block1"),
+        ("conv_block2",),
+        ("conv_block3",),
+        ("conv_block4",),
+        ("fc1",),
+    )
 
     def __init__(
         self,

@@ -81,9 +81,9 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
             seed=seed,
             varied=split == "dev",
         )
-    shape = sets["dev"].shape
+    shape, arriving = sets["dev"].shape, building.arrival(online, store.signal)
     trainer = training.Trainer(
-        building.build_model(params.model, task, shape, seed=seed),
+        building.build_model(params.model, task, shape, arriving=arriving, seed=seed),
         building.build_loss(settings, task, sets["train"].targets),
         task=task,
         settings=settings,
@@ -95,7 +95,7 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     truth = task.truth([clip for _, clip in found["dev"]])
     config = _config(params, store, seed=seed, fold=fold)
     config["task"], config["online"] = task.state(), [o.record() for o in online]
-    config["input_shape"] = list(shape)
+    config["input_shape"], config["sample_rate"] = list(shape), arriving.rate
     config["without_features"] = store.meta["failed"]
     config["clips"] = {split: len(entries) for split, entries in found.items()}
     target = paths.model_of(study, seed, fold)
