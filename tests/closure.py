@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
-STAGES = ("fetch", "preprocess", "train", "evaluate", "postprocess")
+STAGES = ("fetch", "pretrained", "preprocess", "train", "evaluate", "postprocess")
 # A catalogue names its parts as "package.module:Attribute".
 PART = re.compile(r"^(rehear(?:\.\w+)+):\w+$")
 

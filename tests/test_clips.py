@@ -170,7 +170,7 @@ def test_steps_may_make_one_length(monkeypatch, share, step):
 @pytest.mark.parametrize("share", [0.0, 0.25])
 def test_groups_have_clips_of_one_length_and_miss_none(monkeypatch, share):
     monkeypatch.setattr(clips, "MEMORY_SHARE", share)
-    clip_set = ClipSet(Ragged(), range(1, 21), np.zeros(20), varied=True)
+    clip_set = ClipSet(Ragged(), range(1, 21), np.zeros(20), lengths="grouped")
     groups = clip_set.groups(3)
     assert sorted(np.concatenate(groups)) == list(range(20))
     assert max(map(len, groups)) == 3
@@ -185,10 +185,10 @@ def test_what_differs_in_more_than_length_is_refused(shape):
     store = Ragged()
     store.arrays[4] = np.zeros(shape, np.float32)
     with pytest.raises(DataError, match="differ in length"):
-        ClipSet(store, range(21), np.zeros(21), varied=True)
+        ClipSet(store, range(21), np.zeros(21), lengths="grouped")
     store.arrays = [np.zeros(1 + i, np.float32) for i in range(21)]
     with pytest.raises(DataError, match="differ in length"):
-        ClipSet(store, range(21), np.zeros(21), varied=True)
+        ClipSet(store, range(21), np.zeros(21), lengths="grouped")
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.uint8])

@@ -10,7 +10,7 @@ import numpy as np
 
 from rehear import signals, tasks
 from rehear.augmentations import AUGMENTATIONS
-from rehear.clips import OF_ONE_LENGTH, ClipSet, Step
+from rehear.clips import OF_ONE_LENGTH, ClipSet, Lengths, Step
 from rehear.errors import DataError, ParamsError
 from rehear.manifest import Clip, Manifest
 from rehear.models import GIVEN, MODELS
@@ -210,7 +210,7 @@ def clip_set(
     steps: Sequence[Step] = (),
     mixes: Sequence[Any] = (),
     seed: int = 0,
-    varied: bool = False,
+    lengths: Lengths = "equal",
 ) -> ClipSet:
     """Return the clips of a split with their targets; see ``ClipSet``."""
     return ClipSet(
@@ -221,7 +221,7 @@ def clip_set(
         mixes=mixes,
         spread=task.spread,
         seed=seed,
-        varied=varied,
+        lengths=lengths,
     )
 
 
@@ -235,6 +235,11 @@ def arrival(online: Sequence[Online], before: Signal) -> Signal:
     for entry in online:
         before = signals.after(entry.apply, entry.spec["name"], before)
     return before
+
+
+def takes_lengths(spec: Mapping[str, Any]) -> bool:
+    """Tell whether clips of a batch may differ in length for a model."""
+    return bool(getattr(MODELS.get(spec["name"]), "varied", False))
 
 
 def build_model(

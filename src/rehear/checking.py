@@ -134,6 +134,9 @@ def _check_pipeline(study: Path, params: Params) -> Iterator[str]:
         ("train", AUGMENTATIONS, params.augment),
     ):
         pipeline.check_files(study, stage, catalogue.files(parts))
+    weights = params.pretrained.weights
+    if weights and (study / weights).exists():
+        pipeline.check_files(study, "pretrained", [("pretrained.weights", weights)])
     yield "dvc.yaml: lists what the stages read"
 
 
@@ -151,7 +154,7 @@ def dry_run(study: Path, params: Params) -> list[str]:
     Raises:
         RehearError: if a part refuses what the part before it gives
     """
-    from rehear import building
+    from rehear import building, pretrained
 
     file, x, task = _one_clip(study, params)
     specs, rate = params.preprocess.transforms, params.preprocess.sample_rate
@@ -173,6 +176,7 @@ def dry_run(study: Path, params: Params) -> list[str]:
         path.append(f"{entry.spec['name']} {_shape(features)}")
     features = features.astype(np.float32, copy=False)
     arriving = building.arrival(online, chain.after)
+    pretrained.check(params, study, arriving=arriving)
     model = building.build_model(
         params.model, task, features.shape, arriving=arriving, seed=0
     )
@@ -225,9 +229,10 @@ def _check_lengths(
     Raises:
         ParamsError: if they differ in shape at its end, and so would in a batch
     """
-    from rehear import manifest
+    from rehear import building, manifest
     from rehear.clips import OF_ONE_LENGTH
 
+    pads = building.takes_lengths(params.model)
     if not (study / paths.MANIFEST).is_file():
         return
     sounds = [
@@ -240,7 +245,8 @@ def _check_lengths(
         clip = pick(sounds, key=lambda clip: clip.duration or 0.0)
         features = _as_stored(chain(_read(study, clip, params)))
         shapes.add(_try_out(steps, features).shape)
-    if len(shapes) > 1:
+    ends = {shape[:-1] for shape in shapes}
+    if len(shapes) > 1 and not (pads and len(ends) == 1):
         raise ParamsError(f"{FILE}: {OF_ONE_LENGTH}")
 
 
@@ -272,13 +278,16 @@ def _outputs(params: Params, model: Any, features: np.ndarray) -> np.ndarray:
 
 def _build_rest(params: Params, task: tasks.Task, model: Any) -> None:
     """Build what only training needs, since parts check their arguments then."""
-    from rehear import losses, optim
+    from rehear import freezing, losses, optim
 
     settings = params.train
     loss = losses.choose(settings.loss, task=task.name) or task.loss
     losses.LOSSES.build(loss, counts=[1] * len(task.labels), task=task)
+    freezing.hold(model, settings, epoch=settings.epochs - 1)
     optimizer = optim.OPTIMIZERS.build(
-        settings.optimizer, parameters=list(model.parameters()), lr=settings.lr
+        settings.optimizer,
+        parameters=freezing.learning(model, settings),
+        lr=settings.lr,
     )
     if settings.scheduler:
         optim.SCHEDULERS.build(

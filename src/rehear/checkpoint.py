@@ -19,6 +19,7 @@ from rehear.models import MODELS
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
 _RECORD = "record"
+_ENTRIES = ("model", "state_dict", "model_state_dict")
 
 
 def write_tensors(
@@ -34,13 +35,17 @@ def write_tensors(
     """
     from safetensors.numpy import save
 
-    arrays = {
-        name: np.ascontiguousarray(tensor.detach().cpu().numpy())
-        for name, tensor in tensors.items()
-    }
+    arrays = {name: _array(tensor) for name, tensor in tensors.items()}
     note = None if record is None else {_RECORD: json.dumps(record, allow_nan=False)}
     with atomic.file(path) as stream:
         stream.write(save(arrays, metadata=note))
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.bfloat16:  # numpy has no such type
+        tensor = tensor.float()
+    return np.ascontiguousarray(tensor.numpy())
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -61,6 +66,67 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} is damaged ({error}); delete it and train again"
         ) from None
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def read_foreign(path: Path, *, entry: str = "") -> dict[str, Tensor]:
+    """Read tensors that somebody else has saved, by their names there.
+
+    Args:
+        path: of a safetensors file, or of one that ``torch.save`` wrote
+        entry: under which the file holds them; looked for if empty
+
+    Raises:
+        ModelError: if there are none, or the file holds code
+    """
+    from pickle import UnpicklingError  # noqa: TID251 - only to catch it
+
+    if _is_safetensors(path):
+        return read_tensors(path)
+    try:
+        with torch.serialization.safe_globals(_numbers()):
+            saved: Any = torch.load(path, "cpu", weights_only=True)  # noqa: TID251
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ModelError(f"{path} cannot be read ({_line(error)})") from None
+    except UnpicklingError as error:
+        raise ModelError(
+            f"{path} holds more than tensors, which is never run here "
+            f"({_line(error)}); save its state_dict() alone"
+        ) from None
+    for key in (entry,) if entry else ("", *_ENTRIES):
+        found = saved.get(key) if key and isinstance(saved, Mapping) else saved
+        if isinstance(found, Mapping):
+            tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
+            if tensors:
+                return tensors
+    held = ", ".join(map(str, saved)) if isinstance(saved, Mapping) else type(saved)
+    raise ModelError(
+        f"{path} holds no tensors by name, but {held}; save a model's state_dict()"
+    )
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Tell by the first bytes: the length of a header, and the header in JSON."""
+    with path.open("rb") as stream:
+        return stream.read(9)[8:] == b"{"
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
+
+
+def _numbers() -> list[Any]:
+    """Return what numpy's numbers in a checkpoint, such as a score, are made of."""
+    core: Any = np._core.multiarray  # type: ignore[attr-defined]
+    kinds = {type(np.dtype(code)) for code in "?bhilqBHILQefd"}
+    made = [np.dtype, np.ndarray, *kinds]
+    return [
+        *made,
+        *((core.scalar, f"numpy.{c}.multiarray.scalar") for c in ("core", "_core")),
+        *(
+            (core._reconstruct, f"numpy.{c}.multiarray._reconstruct")
+            for c in ("core", "_core")
+        ),
+    ]
 
 
 def read_record(path: Path) -> Any:

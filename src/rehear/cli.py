@@ -16,9 +16,10 @@ from rehear.errors import RehearError
 if TYPE_CHECKING:
     from rehear.params import Params
 
-STAGES = ("fetch", "preprocess", "train", "evaluate", "postprocess")
+STAGES = ("fetch", "pretrained", "preprocess", "train", "evaluate", "postprocess")
 _HELP = {
     "fetch": "get the recordings and write data/manifest.csv",
+    "pretrained": "get the weights that training starts from",
     "preprocess": "turn recordings into packed features",
     "train": "train the model, once for each seed and fold",
     "evaluate": "predict and score, once for each seed and fold",
@@ -254,25 +255,10 @@ def _runs(
 
 def _function(stage: str) -> Callable[..., object]:
     """Return the function of a stage; only its own imports are paid for."""
-    if stage == "fetch":
-        from rehear.stages import fetch
+    from rehear.catalogue import Catalogue
 
-        return fetch.run
-    if stage == "preprocess":
-        from rehear.stages import preprocess
-
-        return preprocess.run
-    if stage == "train":
-        from rehear.stages import train
-
-        return train.run
-    if stage == "evaluate":
-        from rehear.stages import evaluate
-
-        return evaluate.run
-    from rehear.stages import postprocess
-
-    return postprocess.run
+    table = {name: f"rehear.stages.{name}:run" for name in STAGES}
+    return Catalogue("stage", table).get(stage)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ is keyed by seed, epoch and clip, they are the same to the last bit.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,12 @@ OF_ONE_LENGTH = (
     "features of the clips differ in length, and a batch needs one: add {name: fit, "
     "seconds: …} to preprocess.transforms, after mono, or {name: random_crop, "
     "seconds: …} to augment"
+)
+Lengths = Literal["equal", "grouped", "padded"]
+MIXED_LENGTHS = (
+    "clips of different lengths cannot be mixed: leave out augmentations such as "
+    "mixup, or give all clips one length with {name: fit, seconds: …} in "
+    "preprocess.transforms"
 )
 
 
@@ -67,11 +73,24 @@ class Step:
 
 @dataclass(frozen=True)
 class Batch:
-    """Features and targets of some clips; ``size`` of them in the whole batch."""
+    """Features and targets of some clips.
+
+    Attributes:
+        features: ``(clips, *shape)``
+        targets: ``(clips, …)``
+        size: how many clips count
+        lengths: of the last axis of features before padding; ``None`` without any
+    """
 
     features: "torch.Tensor"
     targets: "torch.Tensor"
     size: int
+    lengths: "torch.Tensor | None" = None
+
+    def take(self, which: slice, *, size: int) -> "Batch":
+        """Return some of the clips."""
+        lengths = None if self.lengths is None else self.lengths[which]
+        return Batch(self.features[which], self.targets[which], size, lengths)
 
 
 class ClipSet:
@@ -85,8 +104,8 @@ class ClipSet:
         mixes: changes of a batch, in order, on targets that ``spread`` made
         spread: targets as ``(batch, outputs)`` weights
         seed: key of all draws
-        varied: whether clips may differ in length; ``groups`` then has batches of
-            equal ones
+        lengths: ``equal`` of all clips, ``grouped`` into batches of equal ones by
+            ``groups``, or ``padded`` with zeros, for models that take lengths
 
     Attributes:
         front: what ``steps`` leave to be done with whole batches, on the device
@@ -105,8 +124,9 @@ class ClipSet:
         mixes: Sequence[Callable[..., tuple[np.ndarray, np.ndarray]]] = (),
         spread: Callable[[np.ndarray], np.ndarray] | None = None,
         seed: int = 0,
-        varied: bool = False,
+        lengths: Lengths = "equal",
     ) -> None:
+        self.pads = lengths == "padded"
         self.store, self.targets, self.seed = store, targets, seed
         self.front: nn.Module | None = None
         self.rows = np.asarray(rows, dtype=np.int64)
@@ -116,8 +136,11 @@ class ClipSet:
         fits = 4 * store.size(self.rows) < MEMORY_SHARE * _memory()
         before, self.steps = (steps[:fixed], steps[fixed:]) if fits else ((), steps)
         self._features = self._gather(before) if fits else None
-        if self._varies() and not (varied and store.differs_in_length_only):
-            raise DataError(OF_ONE_LENGTH)
+        if self._varies():
+            if lengths == "equal" or not store.differs_in_length_only:
+                raise DataError(OF_ONE_LENGTH)
+            if self.pads and mixes:
+                raise DataError(MIXED_LENGTHS)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -138,7 +161,7 @@ class ClipSet:
         """
         from torch import nn
 
-        if device.type == "cpu" or self.mixes:
+        if device.type == "cpu" or self.mixes or self.pads:
             return
         first = len(self.steps)
         while first and hasattr(self.steps[first - 1].apply, "on_device"):
@@ -152,6 +175,10 @@ class ClipSet:
         """Return the positions of all clips in batches of one shape."""
         if not self._varies():
             return np.split(np.arange(len(self)), range(size, len(self), size))
+        if self.pads:  # of about the same length, so that little is padded
+            lengths = [self.store[row].shape[-1] for row in self.rows]
+            places = range(size, len(self), size)
+            return np.split(np.argsort(lengths, kind="stable"), places)
         alike: dict[tuple[int, ...], list[int]] = {}
         for position, row in enumerate(self.rows):
             alike.setdefault(self.store[row].shape, []).append(position)
@@ -173,6 +200,30 @@ class ClipSet:
         Raises:
             DataError: if they differ in shape
         """
+        return _stacked(self._clips(epoch, positions)).astype(np.float32, copy=False)
+
+    def padded(
+        self, epoch: int, positions: np.ndarray
+    ) -> tuple[np.ndarray, "torch.Tensor | None"]:
+        """Return the features of some clips, and their lengths where some are padded.
+
+        Raises:
+            DataError: if they differ in shape, and are not to be padded
+        """
+        import torch
+
+        clips = self._clips(epoch, positions)
+        lengths = [x.shape[-1] for x in clips]
+        if not self.pads or len(set(lengths)) == 1:
+            return _stacked(clips).astype(np.float32, copy=False), None
+        whole = np.zeros((len(clips), *clips[0].shape[:-1], max(lengths)), np.float32)
+        for row, x in zip(whole, clips, strict=True):
+            row[..., : x.shape[-1]] = x
+        return whole, torch.tensor(lengths)
+
+    def _clips(
+        self, epoch: int, positions: np.ndarray
+    ) -> np.ndarray | list[np.ndarray]:
         if self._features is None:
             features = self._stored(self.rows[positions])
         elif isinstance(self._features, list):
@@ -184,13 +235,14 @@ class ClipSet:
                 self._change(x, self.steps, epoch, self.ids[position])
                 for x, position in zip(features, positions, strict=True)
             ]
-        return _stacked(features).astype(np.float32, copy=False)
+        return features
 
     def batch(self, epoch: int, index: int, positions: np.ndarray) -> Batch:
         """Return the batch with number ``index`` of an epoch."""
         import torch
 
-        features, targets = self.features(epoch, positions), self.targets[positions]
+        features, lengths = self.padded(epoch, positions)
+        targets = self.targets[positions]
         if self.mixes and self.spread is not None:
             targets = self.spread(targets)
             for number, mix in enumerate(self.mixes):
@@ -200,6 +252,7 @@ class ClipSet:
             torch.from_numpy(np.ascontiguousarray(features)),
             torch.from_numpy(np.ascontiguousarray(targets)),
             len(positions),
+            lengths,
         )
 
     def batches(

@@ -142,12 +142,11 @@ def one_cycle(
     *,
     optimizer: Optimizer,
     total_steps: int,
-    lr: float,
     warmup: float = 0.3,
     start_factor: float = 0.04,
     end_factor: float = 4e-6,
 ) -> Any:
-    """One cycle: up to ``lr`` and down again by cosine, stepped every batch.
+    """One cycle: up to the learning rate and down again by cosine, stepped every batch.
 
     Source: Smith and Topin, "Super-convergence", 2018,
     https://arxiv.org/abs/1708.07120.
@@ -155,14 +154,13 @@ def one_cycle(
     Args:
         optimizer: given by the program
         total_steps: given by the program
-        lr: highest rate, given by the program
         warmup: share of the steps that go up
         start_factor: first rate, as a share of the highest
         end_factor: last rate, as a share of the highest
     """
     return lr_scheduler.OneCycleLR(
         optimizer,
-        max_lr=lr,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=total_steps,
         pct_start=warmup,
         div_factor=1 / start_factor,

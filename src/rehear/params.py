@@ -78,6 +78,21 @@ class Preprocess:
 
 
 @dataclass(frozen=True)
+class Pretrained:
+    """What training starts from.
+
+    Attributes:
+        weights: published ones by name (``rehear show cnn14`` lists those of a
+            model), or a file or folder of the study: a model trained before, or
+            somebody else's checkpoint; empty to start from scratch
+        keep_head: take the last layers, too, which fit the same labels only
+    """
+
+    weights: str = ""
+    keep_head: bool = False
+
+
+@dataclass(frozen=True)
 class Train:
     """How a model is trained.
 
@@ -95,6 +110,12 @@ class Train:
         precision: ``fp32``, ``bf16`` or ``fp16``
         accumulate: batches whose gradients are added up before a step
         clip_norm: largest norm of the gradient; null does not clip
+        freeze: what does not learn: the first so many groups of the model's layers,
+            ``extractor`` (the front end), or ``all`` but the head, as a probe
+        unfreeze_every: epochs after which one more group learns, from the head
+            on; null keeps ``freeze`` to the end
+        lr_body: everything but the head learns at this share of ``lr``
+        lr_decay: and each group of layers at this share of the next one's rate
         channels_last: memory layout for models of two-dimensional features
         threads: CPU threads of one run; part of the result, since sums are
             taken in another order with another number
@@ -115,6 +136,10 @@ class Train:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     accumulate: int = 1
     clip_norm: float | None = None
+    freeze: int | Literal["extractor", "all"] = 0
+    unfreeze_every: int | None = None
+    lr_body: float = 1.0
+    lr_decay: float = 1.0
     channels_last: bool = True
     threads: int = 2
     workers: int = 0
@@ -166,6 +191,7 @@ class Params:
         fetch: where recordings come from and what is refused
         preprocess: from recordings to stored features
         model: part of kind model
+        pretrained: what training starts from
         augment: parts of kind augmentation, on the training split only
         train: how a model is trained
         evaluate: how a trained model is scored
@@ -179,6 +205,7 @@ class Params:
     fetch: Fetch = field(default_factory=Fetch)
     preprocess: Preprocess = field(default_factory=Preprocess)
     model: Part = field(default_factory=lambda: Part(name="cnn10"))
+    pretrained: Pretrained = field(default_factory=Pretrained)
     augment: tuple[Part, ...] = ()
     train: Train = field(default_factory=Train)
     evaluate: Evaluate = field(default_factory=Evaluate)
@@ -302,6 +329,9 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("train", "patience"), 1, _MANY),
     (("train", "accumulate"), 1, _MANY),
     (("train", "clip_norm"), 1e-12, _MANY),
+    (("train", "unfreeze_every"), 1, _MANY),
+    (("train", "lr_body"), 0, 1000),
+    (("train", "lr_decay"), 0, 1),
     (("train", "threads"), 1, 1024),
     (("train", "workers"), 0, 1024),
     (("evaluate", "confidence"), 0.5, 0.9999),

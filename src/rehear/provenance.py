@@ -150,4 +150,4 @@ def durations(params: Params, study: Path) -> dict[str, dict[str, Any]]:
 
 def _stages(runs: Sequence[str]) -> list[str]:
     each = [f"{stage}-{run}" for stage in ("train", "evaluate") for run in runs]
-    return ["fetch", "preprocess", *each]
+    return ["fetch", "pretrained", "preprocess", *each]

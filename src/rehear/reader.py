@@ -74,9 +74,7 @@ class Reader:
 
     def _value(self, hint: Any, node: Any, keys: tuple[str | int, ...]) -> Any:
         if typing.get_origin(hint) in (types.UnionType, typing.Union):
-            if node is None:
-                return None
-            hint = next(h for h in typing.get_args(hint) if h is not type(None))
+            return self._one_of(typing.get_args(hint), node, keys)
         if hint is Part:
             return self._part(node, keys)
         if is_dataclass(hint) and isinstance(hint, type):
@@ -86,6 +84,25 @@ class Reader:
         if typing.get_origin(hint) is Literal:
             return self._choice(typing.get_args(hint), node, keys)
         return self._scalar(hint, node, keys)
+
+    def _one_of(
+        self, kinds: Sequence[Any], node: Any, keys: tuple[str | int, ...]
+    ) -> Any:
+        """Return a value of one of some types, or one of some words."""
+        words = [
+            word
+            for kind in kinds
+            if typing.get_origin(kind) is Literal
+            for word in typing.get_args(kind)
+        ]
+        if node in words or type(node) in kinds:
+            return node
+        several = [kind for kind in kinds if kind is not type(None)]
+        if len(several) == 1:
+            return self._value(several[0], node, keys)
+        expected = " or ".join([*(EXPECTED[k] for k in kinds if k in EXPECTED), *words])
+        hint = suggest(node, words) if isinstance(node, str) else ""
+        return self.fail(keys, f"expected {expected}, found {node!r}.{hint}")
 
     def _part(self, node: Any, keys: tuple[str | int, ...]) -> Part:
         if isinstance(node, str):

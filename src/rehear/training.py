@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rehear import engine, optim
+from rehear import engine, freezing, optim
 from rehear.clips import Batch, ClipSet, cut
 from rehear.metrics import Metric
 from rehear.params import Train
@@ -114,6 +114,7 @@ class Trainer:
         self.front = train.front
         if resume:
             self._restore(*resume)
+        freezing.hold(self.model, self.settings, epoch=self.progress.epoch)
         self._save, self._saved_at = save, time.monotonic()
         wrapped, self.optimizer = self.engine.prepare(self.model, self.optimizer)
         while self.progress.epoch < self.settings.epochs and not self._patience_ended():
@@ -126,9 +127,11 @@ class Trainer:
     def _build_optimizer(self, train: ClipSet) -> None:
         self.batches = len(cut(np.arange(len(train)), self.settings.batch_size))
         per_epoch = -(-self.batches // self.settings.accumulate)
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        freezing.hold(self.model, self.settings, epoch=self.settings.epochs - 1)
         self.optimizer = optim.OPTIMIZERS.build(
-            self.settings.optimizer, parameters=parameters, lr=self.settings.lr
+            self.settings.optimizer,
+            parameters=freezing.learning(self.model, self.settings),
+            lr=self.settings.lr,
         )
         if self.settings.scheduler:
             self.scheduler = optim.SCHEDULERS.build(
@@ -142,6 +145,7 @@ class Trainer:
     def _train_epoch(self, model: nn.Module, train: ClipSet) -> float:
         now = self.progress
         model.train()
+        freezing.hold(self.model, self.settings, epoch=now.epoch)
         # Of this process's clips; what was summed before an interruption is of all.
         before = now.loss if self.engine.is_main_process else 0.0
         total = torch.tensor(before, dtype=torch.float64, device=_sums(self.engine))
@@ -171,7 +175,7 @@ class Trainer:
         )
         targets = batch.targets.to(self.engine.device, non_blocking=True)
         with self.engine.autocast():
-            loss = self.criterion(model(features), targets)
+            loss = self.criterion(_outputs(model, features, batch.lengths), targets)
         group = now.step // settings.accumulate * settings.accumulate
         together = min(settings.accumulate, self.batches - group)
         weight = share / together
@@ -193,9 +197,8 @@ class Trainer:
         own = slice(rank, None, count)
         size = len(batch.features[own])
         if size == 0:  # every process must take part in the step
-            return Batch(batch.features[:1], batch.targets[:1], 0), 0.0
-        share = size * count / batch.size
-        return Batch(batch.features[own], batch.targets[own], size), share
+            return batch.take(slice(1), size=0), 0.0
+        return batch.take(own, size=size), size * count / batch.size
 
     def _finish_epoch(self, loss: float, dev: ClipSet, truth: np.ndarray) -> None:
         now = self.progress
@@ -330,12 +333,20 @@ def predict(
     outputs: dict[int, np.ndarray] = {}
     with torch.inference_mode():
         for positions in clips.groups(batch_size):
-            features = torch.from_numpy(clips.features(0, positions))
+            made, lengths = clips.padded(0, positions)
+            features = torch.from_numpy(made)
             features = engine.to_device(features, run.device, settings, clips.front)
             with run.autocast():
-                logits = model(features).float().cpu().numpy()
+                logits = _outputs(model, features, lengths).float().cpu().numpy()
             outputs.update(zip(positions.tolist(), logits, strict=True))
     return np.stack([outputs[position] for position in range(len(clips))])
+
+
+def _outputs(model: nn.Module, features: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return raw outputs; ``lengths`` are told where clips are padded."""
+    if lengths is None:
+        return model(features)
+    return model(features, lengths.to(features.device, non_blocking=True))
 
 
 def predict_one(model: nn.Module, features: np.ndarray) -> np.ndarray:

@@ -310,6 +310,16 @@ def lock(study: Path, stage: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def waiting(file: Path) -> Iterator[None]:
+    """Wait until no other process of this machine holds a lock, and hold it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+", encoding="utf-8") as stream:
+        while not _locked(stream.fileno()):
+            time.sleep(0.1)
+        yield
+
+
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 

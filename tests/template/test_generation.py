@@ -262,7 +262,7 @@ def test_dvc_reads_the_study(default_study):
         check=True,
     )
     stages = answer.stdout.split()
-    assert stages[:2] == ["fetch", "preprocess"]
+    assert stages[:3] == ["fetch", "pretrained", "preprocess"]
     assert "train@1-none" in stages
 
 

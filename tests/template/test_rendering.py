@@ -40,7 +40,14 @@ def test_every_combination_of_answers_renders(answers, render, tmp_path):
     assert values.task["name"] == answers["task"]
     assert values.dataset["name"] == answers["dataset"]
     stages = YAML(typ="safe").load(study / "dvc.yaml")["stages"]
-    assert list(stages) == ["fetch", "preprocess", "train", "evaluate", "postprocess"]
+    assert list(stages) == [
+        "fetch",
+        "pretrained",
+        "preprocess",
+        "train",
+        "evaluate",
+        "postprocess",
+    ]
     if answers["dataset"] in ("csv", "folder"):
         pipeline.check_source(study, values.fetch.source)
     project = tomllib.loads((study / "pyproject.toml").read_text(encoding="utf-8"))

@@ -1,1 +1,1 @@
-"""The five stages: thin shells that know the paths."""
+"""The stages: thin shells that know the paths."""

@@ -21,6 +21,7 @@ from rehear import (
     tasks,
     training,
 )
+from rehear.clips import Lengths
 from rehear.manifest import Clip, Manifest
 from rehear.params import Params, Train
 from rehear.predictions import Predictions
@@ -101,11 +102,12 @@ def _predict(
     online = building.restore_online(config["online"], store.signal, study=study)
     run = engine.pick(settings.device, settings.precision)
     model = engine.place(model, run.device, settings)
-    tables = {}
+    pads, tables = building.takes_lengths(config["model"]), {}
+    lengths: Lengths = "padded" if pads else "grouped"
     for split in ("dev", "test"):
         found = building.of_split(clips, store, split)
         steps, _ = building.arrange(online, (), split=split, before=store.signal)
-        clip_set = building.clip_set(store, found, task, steps=steps, varied=True)
+        clip_set = building.clip_set(store, found, task, steps=steps, lengths=lengths)
         clip_set.leave_to(run.device)
         logits = training.predict(
             model,

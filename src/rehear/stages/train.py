@@ -22,6 +22,7 @@ from rehear import (
     metrics,
     paths,
     pipeline,
+    pretrained,
     resume,
     splits,
     training,
@@ -67,7 +68,7 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     online = building.build_online(store.meta["transforms"], store.signal, study=study)
     building.check_shapes(store, online)
     building.learn_online(online, store, [row for row, _ in found["train"]])
-    sets = {}
+    sets, pads = {}, building.takes_lengths(params.model)
     for split, entries in found.items():
         steps, mixes = building.arrange(
             online, params.augment, split=split, before=store.signal, study=study
@@ -79,11 +80,16 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
             steps=steps,
             mixes=mixes,
             seed=seed,
-            varied=split == "dev",
+            lengths="padded" if pads else "equal" if split == "train" else "grouped",
         )
     shape, arriving = sets["dev"].shape, building.arrival(online, store.signal)
+    pretrained.check(params, study, arriving=arriving)
+    model = building.build_model(
+        params.model, task, shape, arriving=arriving, seed=seed
+    )
+    start = pretrained.start(model, params, study)
     trainer = training.Trainer(
-        building.build_model(params.model, task, shape, arriving=arriving, seed=seed),
+        model,
         building.build_loss(settings, task, sets["train"].targets),
         task=task,
         settings=settings,
@@ -96,6 +102,7 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     config = _config(params, store, seed=seed, fold=fold)
     config["task"], config["online"] = task.state(), [o.record() for o in online]
     config["input_shape"], config["sample_rate"] = list(shape), arriving.rate
+    config["pretrained"] = start | asdict(params.pretrained) if start else None
     config["without_features"] = store.meta["failed"]
     config["clips"] = {split: len(entries) for split, entries in found.items()}
     target = paths.model_of(study, seed, fold)
@@ -211,13 +218,16 @@ def _fingerprint(params: Params, study: Path, *, seed: int, fold: str) -> str:
     import torch
 
     digest = hashlib.sha256()
-    sections = (params.task, params.model, params.augment, asdict(params.train))
+    sections = [params.task, params.model, params.augment, asdict(params.train)]
+    sections.append(asdict(params.pretrained))
     split = asdict(params.fetch.split)
     facts = [*sections, split, seed, fold, torch.__version__]
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
     reads = [study / file for _, file in AUGMENTATIONS.files(params.augment)]
     digest.update(resume.digest_of(reads).encode())
     inputs = [study / paths.MANIFEST, study / paths.FEATURES / "meta.json"]
+    if params.pretrained.weights:
+        inputs.append(study / paths.PRETRAINED / paths.RECORD)
     package = Path(__file__).resolve().parents[1]
     code = [*package.rglob("*.py"), *(study / "src").rglob("*.py")]
     for path in inputs + sorted(code):
