@@ -257,3 +257,44 @@ def test_mixes_need_all_steps_done():
     clip_set = make(steps, mixes=[mix])
     clip_set.leave_to(torch.device("meta"))
     assert clip_set.front is None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_shorter_clips_are_padded_for_models_that_take_lengths(
+    monkeypatch, share, workers
+):
+    monkeypatch.setattr(clips, "MEMORY_SHARE", share)
+    store = Ragged()
+    clip_set = ClipSet(store, range(21), np.zeros(21), lengths="padded")
+    seen = []
+    for batch in clip_set.batches(0, 4, shuffle=True, workers=workers):
+        assert batch.features.shape[-1] == batch.lengths.max()
+        for x, length in zip(batch.features.numpy(), batch.lengths, strict=True):
+            clip = int(x[0, 0, 0])
+            seen.append(clip)
+            np.testing.assert_array_equal(x[..., :length], store[clip])
+            assert not x[..., length:].any()
+    assert sorted(seen) == list(range(21))
+    half = next(iter(clip_set.batches(0, 4))).take(slice(2), size=2)
+    assert len(half.lengths) == len(half.features) == 2
+
+
+def test_padded_groups_are_of_about_the_same_length():
+    clip_set = ClipSet(Ragged(), range(21), np.zeros(21), lengths="padded")
+    groups = clip_set.groups(4)
+    assert sorted(np.concatenate(groups)) == list(range(21))
+    spans = [np.ptp([Ragged()[i].shape[-1] for i in group]) for group in groups]
+    assert max(spans) < np.ptp([x.shape[-1] for x in Ragged().arrays]) / 2
+
+
+def test_clips_of_one_length_are_not_padded():
+    clip_set = ClipSet(Stored(), range(3), np.zeros(3), lengths="padded")
+    assert next(iter(clip_set.batches(0, 3))).lengths is None
+
+
+def test_mixes_of_different_lengths_are_refused():
+    with pytest.raises(DataError, match=r"cannot be mixed: .*{name: fit"):
+        ClipSet(
+            Ragged(), range(21), np.zeros(21), lengths="padded", mixes=[lambda *_: _]
+        )

@@ -38,6 +38,19 @@ def hold(model: nn.Module, settings: Train, *, epoch: int) -> None:
                 modules[name].eval()
 
 
+def check(settings: Train, *, processes: int) -> None:
+    """Refuse what several processes, which agree on gradients at the start, cannot do.
+
+    Raises:
+        ParamsError: if layers are to thaw
+    """
+    if settings.unfreeze_every is not None and processes > 1:
+        raise ParamsError(
+            "train.unfreeze_every works in one process only; start training without "
+            "torchrun or accelerate launch, or set it to null"
+        )
+
+
 def count(model: nn.Module, settings: Train, *, epoch: int) -> int:
     """Return how many of the first groups are frozen in an epoch."""
     total = len(structure.blocks(model))

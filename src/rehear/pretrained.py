@@ -5,7 +5,7 @@ folder of the study: a model of ours, or a checkpoint of somebody else.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +147,16 @@ def read(path: Path, *, entry: str = "") -> tuple[dict[str, Tensor], dict[str, A
     )
 
 
-def start(model: nn.Module, params: Params, study: Path) -> dict[str, Any]:
+def start(
+    model: nn.Module, params: Params, study: Path, *, labels: Sequence[str] = ()
+) -> dict[str, Any]:
     """Put a study's pretrained weights into its model.
 
     Args:
         model: as built, with first weights
         params: of the study
         study: its folder, after the stage ``pretrained``
+        labels: of the study's task
 
     Returns:
         The record of the weights; empty where training starts from scratch.
@@ -173,14 +176,15 @@ def start(model: nn.Module, params: Params, study: Path) -> dict[str, Any]:
         raise ModelError(
             f"{folder} does not hold {KEY} '{weights}'; run `rehear pretrained` first"
         )
+    keep_head, known = params.pretrained.keep_head, record.get("labels")
+    if keep_head and known is not None and list(known) != list(labels):
+        raise ModelError(
+            f"pretrained.keep_head: the last layer of '{weights}' is for the labels "
+            f"{', '.join(known)}, but the study has {', '.join(labels)}; set it false"
+        )
     tensors = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
-    fit(
-        model,
-        tensors,
-        name=weights,
-        ours="labels" in record,
-        keep_head=params.pretrained.keep_head,
-    )
+    ours = known is not None
+    fit(model, tensors, name=weights, ours=ours, keep_head=keep_head)
     return dict(record)
 
 

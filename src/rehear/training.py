@@ -114,6 +114,7 @@ class Trainer:
         self.front = train.front
         if resume:
             self._restore(*resume)
+        freezing.check(self.settings, processes=self.engine.num_processes)
         freezing.hold(self.model, self.settings, epoch=self.progress.epoch)
         self._save, self._saved_at = save, time.monotonic()
         wrapped, self.optimizer = self.engine.prepare(self.model, self.optimizer)

@@ -87,7 +87,7 @@ def run(params: Params, study: Path, *, seed: int, fold: str) -> Path:
     model = building.build_model(
         params.model, task, shape, arriving=arriving, seed=seed
     )
-    start = pretrained.start(model, params, study)
+    start = pretrained.start(model, params, study, labels=task.labels)
     trainer = training.Trainer(
         model,
         building.build_loss(settings, task, sets["train"].targets),
