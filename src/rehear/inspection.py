@@ -8,6 +8,8 @@ from rehear.catalogue import Catalogue
 from rehear.errors import ParamsError, suggest
 from rehear.params import Params
 
+_MOST = 12  # names of weights
+
 
 def catalogues() -> dict[str, Catalogue]:
     """Return all catalogues by the plural of their kind."""
@@ -88,7 +90,17 @@ def _description(parts: Catalogue, name: str) -> str:
             for key, value in parts.signature(name).items()
             if value.default is not value.empty and value.kind is not value.VAR_KEYWORD
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_weights(part)])
+
+
+def _weights(part: Any) -> list[str]:
+    """Return the names of a model's published weights, the first of many."""
+    if not hasattr(part, "sources"):
+        return []
+    names = list(part.sources())
+    more = [f"  … {len(names) - _MOST} more"] if len(names) > _MOST else []
+    listed = [f"  {name}" for name in names[:_MOST]]
+    return ["", "published weights, for pretrained.weights:", *listed, *more]
 
 
 def _is_instance(part: Any) -> bool:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from fake_runs import fake_study
@@ -55,3 +57,16 @@ def test_the_weakest_of_a_metric_where_less_is_better_is_the_highest():
     assert _lowest(rows, "mae", higher=False) == {"mae": 0.4}
     assert _lowest(rows, "mae", higher=True) == {"mae": 0.1}
     assert _lowest(rows[:1], "mae", higher=True) is None
+
+
+def test_model_card_says_what_training_started_from(tmp_path):
+    params = fake_study(tmp_path, seeds=(1,), sounds=0)
+    file = tmp_path / "models/1-none/config.json"
+    config = json.loads(file.read_text())
+    start = {"weights": "panns/cnn10", "licence": "CC BY 4.0", "citation": "K. et al."}
+    file.write_text(json.dumps({**config, "pretrained": start}))
+    postprocess.run(params, tmp_path)
+    text = (tmp_path / "reports" / "model_card.md").read_text()
+    assert "- **Pretrained weights**: panns/cnn10 (K. et al.; CC BY 4.0)\n" in text
+    page = (tmp_path / "reports" / "report.html").read_text()
+    assert "panns/cnn10 (K. et al.; CC BY 4.0)" in page

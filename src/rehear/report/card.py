@@ -84,6 +84,8 @@ def _model(content: Content) -> list[tuple[str, str]]:
     name = model.pop("name", content.model)
     given = ", ".join(f"{key}: {value}" for key, value in model.items())
     pairs = [("Architecture", f"{name} ({given})" if given else name)]
+    if content.start:
+        pairs.append(("Pretrained weights", content.start))
     if config.get("parameters"):
         pairs.append(("Parameters", f"{config['parameters']:,}"))
     if config.get("input_shape"):

@@ -38,6 +38,15 @@ class Content:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def start(self) -> str:
+        """What training started from; empty if from scratch."""
+        start = self.runs[0].config.get("pretrained") or {}
+        told = (start.get("citation"), start.get("licence"), start.get("url"))
+        more = "; ".join(text for text in told if text)
+        weights = str(start.get("weights", ""))
+        return f"{weights} ({more})" if more else weights
+
+    @property
     def model(self) -> str:
         """Name of the model."""
         model = self.runs[0].config.get("model") or {}

@@ -74,6 +74,7 @@ def configuration(content: Content) -> str:
     facts = {
         "Model": name,
         "Arguments": ", ".join(f"{key}: {value}" for key, value in model.items()),
+        "Pretrained weights": content.start,
         "Parameters": f"{parameters:,}" if parameters else "",
         "Input": " × ".join(map(str, shape)),
     }
