@@ -263,7 +263,7 @@ def _try_out(steps: Sequence["Step"], features: np.ndarray) -> np.ndarray:
 
 
 def _outputs(params: Params, model: Any, features: np.ndarray) -> np.ndarray:
-    from rehear.training import predict_one
+    from rehear.inference import predict_one
 
     try:
         return predict_one(model, features)

@@ -150,6 +150,11 @@ class ClipSet:
         """Shape of the first clip's features in a batch."""
         return self.features(0, np.arange(1)).shape[1:]
 
+    @property
+    def changes(self) -> bool:
+        """Whether clips differ from epoch to epoch."""
+        return bool(self.mixes) or any(step.draws for step in self.steps)
+
     def leave_to(self, device: "torch.device") -> None:
         """Leave the last steps to a device that does whole batches faster.
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rehear import engine, freezing, optim
+from rehear import engine, freezing, inference, optim, probing
 from rehear.clips import Batch, ClipSet, cut
 from rehear.metrics import Metric
 from rehear.params import Train
@@ -111,19 +111,28 @@ class Trainer:
             ModelError: if the loss is not a number any more
         """
         self._build_optimizer(train)
+        self.net = self.model
+        if probing.applies(self.model, self.settings, train):
+            train, dev = (self._encoded(clips) for clips in (train, dev))
+            self.net = probing.head_of(self.model)
         self.front = train.front
         if resume:
             self._restore(*resume)
         freezing.check(self.settings, processes=self.engine.num_processes)
         freezing.hold(self.model, self.settings, epoch=self.progress.epoch)
         self._save, self._saved_at = save, time.monotonic()
-        wrapped, self.optimizer = self.engine.prepare(self.model, self.optimizer)
+        wrapped, self.optimizer = self.engine.prepare(self.net, self.optimizer)
         while self.progress.epoch < self.settings.epochs and not self._patience_ended():
             loss = self._train_epoch(wrapped, train)
             self._finish_epoch(loss, dev, truth)
             if report:
                 report(self.progress)
             self._save_sometimes()
+
+    def _encoded(self, clips: ClipSet) -> ClipSet:
+        return probing.encoded(
+            self.model, clips, run=self.engine, settings=self.settings
+        )
 
     def _build_optimizer(self, train: ClipSet) -> None:
         self.batches = len(cut(np.arange(len(train)), self.settings.batch_size))
@@ -176,7 +185,8 @@ class Trainer:
         )
         targets = batch.targets.to(self.engine.device, non_blocking=True)
         with self.engine.autocast():
-            loss = self.criterion(_outputs(model, features, batch.lengths), targets)
+            outputs = inference.outputs(model, features, batch.lengths)
+            loss = self.criterion(outputs, targets)
         group = now.step // settings.accumulate * settings.accumulate
         together = min(settings.accumulate, self.batches - group)
         weight = share / together
@@ -204,8 +214,8 @@ class Trainer:
     def _finish_epoch(self, loss: float, dev: ClipSet, truth: np.ndarray) -> None:
         now = self.progress
         rate = self.optimizer.param_groups[0]["lr"]
-        logits = predict(
-            self.model,
+        logits = inference.predict(
+            self.net,
             dev,
             batch_size=self.settings.batch_size,
             run=self.engine,
@@ -319,43 +329,6 @@ class Trainer:
             self.scheduler.load_state_dict(plan)
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
-
-
-def predict(
-    model: nn.Module,
-    clips: ClipSet,
-    *,
-    batch_size: int,
-    run: Any,
-    settings: Train,
-) -> np.ndarray:
-    """Return the model's raw outputs ``(clips, outputs)`` as float32."""
-    model.eval()
-    outputs: dict[int, np.ndarray] = {}
-    with torch.inference_mode():
-        for positions in clips.groups(batch_size):
-            made, lengths = clips.padded(0, positions)
-            features = torch.from_numpy(made)
-            features = engine.to_device(features, run.device, settings, clips.front)
-            with run.autocast():
-                logits = _outputs(model, features, lengths).float().cpu().numpy()
-            outputs.update(zip(positions.tolist(), logits, strict=True))
-    return np.stack([outputs[position] for position in range(len(clips))])
-
-
-def _outputs(model: nn.Module, features: Tensor, lengths: Tensor | None) -> Tensor:
-    """Return raw outputs; ``lengths`` are told where clips are padded."""
-    if lengths is None:
-        return model(features)
-    return model(features, lengths.to(features.device, non_blocking=True))
-
-
-def predict_one(model: nn.Module, features: np.ndarray) -> np.ndarray:
-    """Return the raw outputs ``(outputs,)`` for the features of one clip."""
-    model.eval()
-    with torch.inference_mode():
-        outputs: Tensor = model(torch.from_numpy(features[None]))
-    return outputs[0].numpy()
 
 
 def seed_torch(seed: int, purpose: str, *keys: int | str) -> None:

@@ -22,6 +22,8 @@ Attributes that a class may have:
     learn together; with dots, as in ``named_modules``
 ``extractor``
     how many of these groups are the front end, for ``train.freeze: extractor``
+``encode(features)``, ``decode(encoded)``
+    the two parts of ``forward``: up to the modules of the head, and these
 ``sources()``
     class method: published weights by name, as ``rehear.models.sources.Source``
 ``adapted(tensors)``

@@ -13,13 +13,13 @@ from rehear import (
     checkpoint,
     engine,
     evaluation,
+    inference,
     manifest,
     metrics,
     paths,
     predictions,
     splits,
     tasks,
-    training,
 )
 from rehear.clips import Lengths
 from rehear.manifest import Clip, Manifest
@@ -109,7 +109,7 @@ def _predict(
         steps, _ = building.arrange(online, (), split=split, before=store.signal)
         clip_set = building.clip_set(store, found, task, steps=steps, lengths=lengths)
         clip_set.leave_to(run.device)
-        logits = training.predict(
+        logits = inference.predict(
             model,
             clip_set,
             batch_size=batch_size,
