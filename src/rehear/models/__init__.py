@@ -35,6 +35,7 @@ MODELS = Catalogue(
     {
         "cnn10": "rehear.models.pann:Cnn10",
         "ffnn": "rehear.models.ffnn:FFNN",
+        "seq_ffnn": "rehear.models.seq_ffnn:SeqFFNN",
     },
 )
 GIVEN = ("num_outputs", "input_shape", "sample_rate")
