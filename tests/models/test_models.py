@@ -11,10 +11,13 @@ from rehear.models import MODELS
 
 SHAPES = {
     "cnn10": (1, 64, 51),
+    "crnn": (1, 4000),
     "ffnn": (88,),
     "seq_ffnn": (1, 25, 30),
 }
-SMALL = {}
+SMALL = {
+    "crnn": {"hidden_size": 8},
+}
 GIVEN = ("num_outputs", "input_shape", "sample_rate")
 
 

@@ -34,6 +34,7 @@ MODELS = Catalogue(
     "model",
     {
         "cnn10": "rehear.models.pann:Cnn10",
+        "crnn": "rehear.models.crnn:CRNN",
         "ffnn": "rehear.models.ffnn:FFNN",
         "seq_ffnn": "rehear.models.seq_ffnn:SeqFFNN",
     },
