@@ -12,11 +12,17 @@ from rehear.models import MODELS
 SHAPES = {
     "cnn10": (1, 64, 51),
     "crnn": (1, 4000),
+    "ecapa_tdnn": (1, 4000),
     "ffnn": (88,),
     "seq_ffnn": (1, 25, 30),
 }
 SMALL = {
     "crnn": {"hidden_size": 8},
+    "ecapa_tdnn": {
+        "channels": [16, 16, 16, 16, 24],
+        "attention_channels": 4,
+        "se_channels": 4,
+    },
 }
 GIVEN = ("num_outputs", "input_shape", "sample_rate")
 

@@ -35,6 +35,7 @@ MODELS = Catalogue(
     {
         "cnn10": "rehear.models.pann:Cnn10",
         "crnn": "rehear.models.crnn:CRNN",
+        "ecapa_tdnn": "rehear.models.ecapa:EcapaTdnn",
         "ffnn": "rehear.models.ffnn:FFNN",
         "seq_ffnn": "rehear.models.seq_ffnn:SeqFFNN",
     },
