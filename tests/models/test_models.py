@@ -9,13 +9,32 @@ from rehear import checkpoint
 from rehear.errors import ModelError
 from rehear.models import MODELS
 
-SHAPES = {"cnn10": (1, 64, 51), "ffnn": (88,)}
+SHAPES = {
+    "cnn10": (1, 64, 51),
+    "crnn": (1, 4000),
+    "ecapa_tdnn": (1, 4000),
+    "ffnn": (88,),
+    "seq_ffnn": (1, 25, 30),
+}
+SMALL = {
+    "crnn": {"hidden_size": 8},
+    "ecapa_tdnn": {
+        "channels": [16, 16, 16, 16, 24],
+        "attention_channels": 4,
+        "se_channels": 4,
+    },
+}
+GIVEN = ("num_outputs", "input_shape", "sample_rate")
+
+
+def small(name, **spec):
+    return {"name": name, **SMALL.get(name, {}), **spec}
 
 
 def build(name, **spec):
     torch.manual_seed(0)
-    spec = {"name": name, **spec}
-    return MODELS.build(spec, num_outputs=5, input_shape=SHAPES[name])
+    given = {"num_outputs": 5, "input_shape": SHAPES[name], "sample_rate": 16000}
+    return MODELS.build(small(name, **spec), **given)
 
 
 @pytest.fixture(params=MODELS.names())
@@ -37,7 +56,7 @@ def test_outputs_embedding_and_gradients(name):
 def test_saved_and_loaded_models_give_equal_outputs(name, tmp_path):
     model = build(name).eval()
     config = {
-        "model": MODELS.resolve(name, given=("num_outputs", "input_shape")),
+        "model": MODELS.resolve(small(name), given=GIVEN),
         "task": {"labels": list("abcde")},
         "input_shape": SHAPES[name],
     }
@@ -50,7 +69,7 @@ def test_saved_and_loaded_models_give_equal_outputs(name, tmp_path):
 def test_every_argument_has_a_default_and_is_documented(name):
     for key, parameter in MODELS.signature(name).items():
         assert f"{key}:" in MODELS.get(name).__doc__
-        given = key in ("num_outputs", "input_shape")
+        given = key in GIVEN
         assert given == (parameter.default is parameter.empty)
 
 

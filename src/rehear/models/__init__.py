@@ -36,7 +36,10 @@ MODELS = Catalogue(
     "model",
     {
         "cnn10": "rehear.models.pann:Cnn10",
+        "crnn": "rehear.models.crnn:CRNN",
+        "ecapa_tdnn": "rehear.models.ecapa:EcapaTdnn",
         "ffnn": "rehear.models.ffnn:FFNN",
+        "seq_ffnn": "rehear.models.seq_ffnn:SeqFFNN",
     },
 )
 GIVEN = ("num_outputs", "input_shape", "sample_rate")
