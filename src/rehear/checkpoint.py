@@ -45,7 +45,7 @@ def _array(tensor: Tensor) -> np.ndarray:
     tensor = tensor.detach().cpu()
     if tensor.dtype == torch.bfloat16:  # numpy has no such type
         tensor = tensor.float()
-    return np.ascontiguousarray(tensor.numpy())
+    return np.asarray(tensor.numpy(), order="C")  # of no dimension, too
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
