@@ -9,13 +9,30 @@ from rehear import checkpoint
 from rehear.errors import ModelError
 from rehear.models import MODELS
 
-SHAPES = {"cnn10": (1, 64, 51), "ffnn": (88,)}
+SHAPES = {
+    "ast": (46, 36),
+    "cnn10": (1, 64, 51),
+    "ffnn": (88,),
+    "hubert": (1, 1200),
+    "wav2vec2": (1, 1200),
+    "wavlm": (1, 1200),
+    "whisper": (80, 40),
+}
+SMALL = {
+    "ast": {"num_hidden_layers": 1},
+    "hubert": {"num_hidden_layers": 1},
+    "wav2vec2": {"num_hidden_layers": 1},
+    "wavlm": {"num_hidden_layers": 1},
+}
+GIVEN = ("num_outputs", "input_shape", "sample_rate")
 
 
 def build(name, **spec):
     torch.manual_seed(0)
-    spec = {"name": name, **spec}
-    return MODELS.build(spec, num_outputs=5, input_shape=SHAPES[name])
+    spec = {"name": name, **SMALL.get(name, {}), **spec}
+    return MODELS.build(
+        spec, num_outputs=5, input_shape=SHAPES[name], sample_rate=16000
+    )
 
 
 @pytest.fixture(params=MODELS.names())
@@ -37,7 +54,7 @@ def test_outputs_embedding_and_gradients(name):
 def test_saved_and_loaded_models_give_equal_outputs(name, tmp_path):
     model = build(name).eval()
     config = {
-        "model": MODELS.resolve(name, given=("num_outputs", "input_shape")),
+        "model": MODELS.resolve({"name": name, **SMALL.get(name, {})}, given=GIVEN),
         "task": {"labels": list("abcde")},
         "input_shape": SHAPES[name],
     }
@@ -50,8 +67,7 @@ def test_saved_and_loaded_models_give_equal_outputs(name, tmp_path):
 def test_every_argument_has_a_default_and_is_documented(name):
     for key, parameter in MODELS.signature(name).items():
         assert f"{key}:" in MODELS.get(name).__doc__
-        given = key in ("num_outputs", "input_shape")
-        assert given == (parameter.default is parameter.empty)
+        assert (key in GIVEN) == (parameter.default is parameter.empty)
 
 
 def expected_cnn10(weights, x):
