@@ -10,19 +10,28 @@ from rehear.errors import ModelError
 from rehear.models import MODELS
 
 SHAPES = {
+    "ast": (46, 36),
     "cnn10": (1, 64, 51),
     "crnn": (1, 4000),
     "ecapa_tdnn": (1, 4000),
     "ffnn": (88,),
+    "hubert": (1, 1200),
     "seq_ffnn": (1, 25, 30),
+    "wav2vec2": (1, 1200),
+    "wavlm": (1, 1200),
+    "whisper": (80, 40),
 }
 SMALL = {
+    "ast": {"num_hidden_layers": 1},
     "crnn": {"hidden_size": 8},
     "ecapa_tdnn": {
         "channels": [16, 16, 16, 16, 24],
         "attention_channels": 4,
         "se_channels": 4,
     },
+    "hubert": {"num_hidden_layers": 1},
+    "wav2vec2": {"num_hidden_layers": 1},
+    "wavlm": {"num_hidden_layers": 1},
 }
 GIVEN = ("num_outputs", "input_shape", "sample_rate")
 

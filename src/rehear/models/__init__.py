@@ -35,11 +35,16 @@ from rehear.catalogue import Catalogue
 MODELS = Catalogue(
     "model",
     {
+        "ast": "rehear.models.audio_spectrogram_transformer:AST",
         "cnn10": "rehear.models.pann:Cnn10",
         "crnn": "rehear.models.crnn:CRNN",
         "ecapa_tdnn": "rehear.models.ecapa:EcapaTdnn",
         "ffnn": "rehear.models.ffnn:FFNN",
+        "hubert": "rehear.models.wav2vec2:Hubert",
         "seq_ffnn": "rehear.models.seq_ffnn:SeqFFNN",
+        "wav2vec2": "rehear.models.wav2vec2:Wav2Vec2",
+        "wavlm": "rehear.models.wav2vec2:WavLM",
+        "whisper": "rehear.models.whisper:Whisper",
     },
 )
 GIVEN = ("num_outputs", "input_shape", "sample_rate")

@@ -8,6 +8,29 @@ from rehear.errors import ModelError
 from rehear.signals import FEATURES
 
 
+def hidden_layers(
+    size: int, *, hidden_size: int, num_layers: int, dropout: float
+) -> nn.Sequential:
+    """Return what stands before the last of ``num_layers`` linear layers.
+
+    Args:
+        size: of what comes in
+        hidden_size: width of each layer
+        num_layers: linear layers, the last one, which is not made here, included
+        dropout: probability after each layer
+
+    Raises:
+        ValueError: if there would be no layer at all
+    """
+    if num_layers < 1:
+        raise ValueError(f"num_layers: expected 1 or more, not {num_layers}")
+    widths = [size, *[hidden_size] * (num_layers - 1)]
+    layers: list[nn.Module] = []
+    for narrow, wide in itertools.pairwise(widths):
+        layers += [nn.Linear(narrow, wide), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers)
+
+
 class FFNN(nn.Module):
     """Linear layers with ReLU and dropout between them.
 
@@ -45,14 +68,11 @@ class FFNN(nn.Module):
                 f"{input_shape}; end preprocess.transforms with functionals "
                 "(opensmile), or choose another model"
             )
-        if num_layers < 1:
-            raise ModelError(f"model.num_layers: expected 1 or more, not {num_layers}")
-        widths = [input_shape[0], *[hidden_size] * (num_layers - 1)]
-        hidden: list[nn.Module] = []
-        for narrow, wide in itertools.pairwise(widths):
-            hidden += [nn.Linear(narrow, wide), nn.ReLU(), nn.Dropout(dropout)]
-        self.hidden = nn.Sequential(*hidden)
-        self.head = nn.Linear(widths[-1], num_outputs)
+        size = input_shape[0]
+        self.hidden = hidden_layers(
+            size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+        )
+        self.head = nn.Linear(hidden_size if num_layers > 1 else size, num_outputs)
 
     def embed(self, features: Tensor) -> Tensor:
         """Return the last hidden layer ``(batch, hidden_size)``."""
