@@ -152,14 +152,21 @@ class AST(nn.Module):
                 name = name.replace(old, now, 1)
         return name
 
-    def embed(self, features: Tensor) -> Tensor:
-        """Return the last hidden layer ``(batch, hidden_size)``."""
+    def encode(self, features: Tensor) -> Tensor:
+        """Return the mean of tokens ``(batch, 768)``."""
         states = self.encoder(features).last_hidden_state
         tokens = states[:, :2] if self.pooling == "cls+distil" else states
-        return self.hidden(tokens.mean(dim=1))
+        return tokens.mean(dim=1)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Return the last hidden layer ``(batch, hidden_size)``."""
+        return self.hidden(self.encode(features))
+
+    def decode(self, encoded: Tensor) -> Tensor:
+        return self.head(self.hidden(encoded))
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.head(self.embed(features))
+        return self.decode(self.encode(features))
 
 
 def _check(shape: tuple[int, ...]) -> None:

@@ -187,8 +187,13 @@ class CRNN(nn.Module):
             x = block(x)
         return self.recurrent(x.transpose(1, 2), lengths)
 
+    encode = embed
+
+    def decode(self, encoded: Tensor) -> Tensor:
+        return self.head(encoded)
+
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.head(self.embed(features, lengths))
+        return self.decode(self.encode(features, lengths))
 
     def _refuse_short(self, samples: int) -> None:
         needed = 1

@@ -142,17 +142,24 @@ class EcapaTdnn(nn.Module):
         """Return SpeechBrain's tensors by our names."""
         return {f"encoder.{name}": tensor for name, tensor in tensors.items()}
 
+    def encode(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the encoder's embedding ``(batch, embedding_size)``."""
+        frames = None if lengths is None else lengths.to(features.device) // HOP + 1
+        x = self._bands(features.squeeze(1), frames)
+        return self._encoded(x, frames)
+
     def embed(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the last hidden layer ``(batch, hidden_size)``.
 
         Of a single linear layer, that is the encoder's embedding.
         """
-        frames = None if lengths is None else lengths.to(features.device) // HOP + 1
-        x = self._bands(features.squeeze(1), frames)
-        return self.ffnn.embed(self._encoded(x, frames))
+        return self.ffnn.embed(self.encode(features, lengths))
+
+    def decode(self, encoded: Tensor) -> Tensor:
+        return self.ffnn(encoded)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.ffnn.head(self.embed(features, lengths))
+        return self.decode(self.encode(features, lengths))
 
     def _bands(self, waveform: Tensor, frames: Tensor | None) -> Tensor:
         """Return log-mel bands ``(batch, frames, mels)``, less their means."""

@@ -78,5 +78,10 @@ class FFNN(nn.Module):
         """Return the last hidden layer ``(batch, hidden_size)``."""
         return self.hidden(features)
 
+    encode = embed
+
+    def decode(self, encoded: Tensor) -> Tensor:
+        return self.head(encoded)
+
     def forward(self, features: Tensor) -> Tensor:
-        return self.head(self.embed(features))
+        return self.decode(self.encode(features))

@@ -97,5 +97,10 @@ class SeqFFNN(nn.Module):
         frames = features.squeeze(1) if features.ndim == 4 else features
         return self.ffnn.embed(self.recurrent(frames.transpose(1, 2), lengths))
 
+    encode = embed
+
+    def decode(self, encoded: Tensor) -> Tensor:
+        return self.ffnn.decode(encoded)
+
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.ffnn.head(self.embed(features, lengths))
+        return self.decode(self.encode(features, lengths))

@@ -186,8 +186,8 @@ class Wav2Vec2(nn.Module):
         }
         return ours if biases.keys() & ours.keys() else {**biases, **ours}
 
-    def embed(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return the last hidden layer ``(batch, hidden_size)``."""
+    def encode(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the mean state of the encoder ``(batch, states)``."""
         short = max(RECEPTIVE_FIELD - features.shape[-1], 0)
         features = functional.pad(features, (0, short))
         if lengths is not None:
@@ -196,17 +196,23 @@ class Wav2Vec2(nn.Module):
         x = self.encoder.feature_projection(x.transpose(1, 2))
         x = x if isinstance(x, Tensor) else x[0]
         if frames is None:
-            return self.hidden(self.encoder.encoder(x).last_hidden_state.mean(dim=1))
+            return self.encoder.encoder(x).last_hidden_state.mean(dim=1)
         mask = _valid(frames, x.shape[1])
         with warnings.catch_warnings():
             # WavLM gives torch masks of two kinds, which is right though deprecated.
             warnings.filterwarnings("ignore", message="Support for mismatched key_pad")
             x = self.encoder.encoder(x, attention_mask=mask).last_hidden_state
-        x = x.masked_fill(~mask[..., None], 0).sum(dim=1) / frames[:, None]
-        return self.hidden(x)
+        return x.masked_fill(~mask[..., None], 0).sum(dim=1) / frames[:, None]
+
+    def embed(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the last hidden layer ``(batch, hidden_size)``."""
+        return self.hidden(self.encode(features, lengths))
+
+    def decode(self, encoded: Tensor) -> Tensor:
+        return self.head(self.hidden(encoded))
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.head(self.embed(features, lengths))
+        return self.decode(self.encode(features, lengths))
 
     def _convolve(
         self, x: Tensor, lengths: Tensor | None

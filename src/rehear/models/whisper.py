@@ -145,19 +145,26 @@ class Whisper(nn.Module):
             ours[key] = ours[key][: self.config.max_source_positions]
         return ours
 
-    def embed(self, features: Tensor) -> Tensor:
-        """Return the last hidden layer ``(batch, hidden_size)``."""
+    def encode(self, features: Tensor) -> Tensor:
+        """Return pooled states ``(batch, states)`` of the encoder or decoder."""
         states = self.encoder(features).last_hidden_state
         if self.decoder is None:
-            return self.hidden(states.mean(dim=1))
+            return states.mean(dim=1)
         start = torch.full((len(states), 1), START, device=states.device)
         decoded = self.decoder(
             input_ids=start, encoder_hidden_states=states, use_cache=False
         )
-        return self.hidden(decoded.last_hidden_state[:, 0])
+        return decoded.last_hidden_state[:, 0]
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Return the last hidden layer ``(batch, hidden_size)``."""
+        return self.hidden(self.encode(features))
+
+    def decode(self, encoded: Tensor) -> Tensor:
+        return self.head(self.hidden(encoded))
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.head(self.embed(features))
+        return self.decode(self.encode(features))
 
 
 def _check(shape: tuple[int, ...], *, mels: int) -> None:
