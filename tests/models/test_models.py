@@ -7,15 +7,33 @@ from torch.nn import functional
 
 from rehear import checkpoint
 from rehear.errors import ModelError
-from rehear.models import MODELS
+from rehear.models import GIVEN, MODELS
 
-SHAPES = {"cnn10": (1, 64, 51), "ffnn": (88,)}
+SHAPES = {
+    "cnn10": (1, 64, 51),
+    "cnn14": (1, 64, 51),
+    "cnn6": (1, 64, 51),
+    "ffnn": (88,),
+    "resnet38": (1, 64, 51),
+    "wavegram_logmel_cnn14": (1, 10300),
+}
+SMALL = {
+    "cnn14": {"width": 4},
+    "resnet38": {"width": 4},
+    "wavegram_logmel_cnn14": {"width": 4},
+}
+
+
+def spec_of(name):
+    return {"name": name, **SMALL.get(name, {})}
 
 
 def build(name, **spec):
     torch.manual_seed(0)
-    spec = {"name": name, **spec}
-    return MODELS.build(spec, num_outputs=5, input_shape=SHAPES[name])
+    spec = {**spec_of(name), **spec}
+    return MODELS.build(
+        spec, num_outputs=5, input_shape=SHAPES[name], sample_rate=32000
+    )
 
 
 @pytest.fixture(params=MODELS.names())
@@ -37,9 +55,10 @@ def test_outputs_embedding_and_gradients(name):
 def test_saved_and_loaded_models_give_equal_outputs(name, tmp_path):
     model = build(name).eval()
     config = {
-        "model": MODELS.resolve(name, given=("num_outputs", "input_shape")),
+        "model": MODELS.resolve(spec_of(name), given=GIVEN),
         "task": {"labels": list("abcde")},
         "input_shape": SHAPES[name],
+        "sample_rate": 32000,
     }
     checkpoint.save(tmp_path, model.state_dict(), config)
     loaded, _ = checkpoint.load(tmp_path)
@@ -50,8 +69,7 @@ def test_saved_and_loaded_models_give_equal_outputs(name, tmp_path):
 def test_every_argument_has_a_default_and_is_documented(name):
     for key, parameter in MODELS.signature(name).items():
         assert f"{key}:" in MODELS.get(name).__doc__
-        given = key in ("num_outputs", "input_shape")
-        assert given == (parameter.default is parameter.empty)
+        assert (key in GIVEN) == (parameter.default is parameter.empty)
 
 
 def expected_cnn10(weights, x):

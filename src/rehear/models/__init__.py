@@ -34,7 +34,11 @@ MODELS = Catalogue(
     "model",
     {
         "cnn10": "rehear.models.pann:Cnn10",
+        "cnn14": "rehear.models.pann:Cnn14",
+        "cnn6": "rehear.models.pann:Cnn6",
         "ffnn": "rehear.models.ffnn:FFNN",
+        "resnet38": "rehear.models.pann_resnet:ResNet38",
+        "wavegram_logmel_cnn14": "rehear.models.pann_wavegram:WavegramLogmelCnn14",
     },
 )
 GIVEN = ("num_outputs", "input_shape", "sample_rate")
