@@ -5,9 +5,6 @@ audio pattern recognition", IEEE/ACM TASLP 28, 2020,
 https://arxiv.org/abs/1912.10211; the authors' implementation,
 https://github.com/qiuqiangkong/audioset_tagging_cnn. Layers carry its names, so
 that its checkpoints fit.
-
-Differences from it: the front end is a transform of its own, the number of mel
-bands is free, SpecAugment and mixup are augmentations, and outputs are logits.
 """
 
 import itertools
@@ -155,7 +152,10 @@ class Pann(nn.Module):
 class Cnn6(Pann):
     """Cnn6: four blocks of one 5x5 convolution on a log-mel spectrogram.
 
-    Source and differences: see ``rehear.models.pann``.
+    Source: Kong et al., "PANNs", 2020, https://arxiv.org/abs/1912.10211.
+    Differences from the authors' implementation: the front end is a transform of
+    its own, the number of mel bands is free, SpecAugment is an augmentation, and
+    outputs are logits.
 
     Args:
         width: channels of the first block, doubled in each; 64 in the paper
@@ -205,7 +205,10 @@ class Cnn6(Pann):
 class Cnn10(Pann):
     """Cnn10: four blocks of two convolutions on a log-mel spectrogram.
 
-    Source and differences: see ``rehear.models.pann``.
+    Source: Kong et al., "PANNs", 2020, https://arxiv.org/abs/1912.10211.
+    Differences from the authors' implementation: the front end is a transform of
+    its own, the number of mel bands is free, SpecAugment is an augmentation, and
+    outputs are logits.
 
     Args:
         width: channels of the first block, doubled in each; 64 in the paper
@@ -249,7 +252,10 @@ class Cnn10(Pann):
 class Cnn14(Pann):
     """Cnn14: six blocks of two convolutions on a log-mel spectrogram.
 
-    Source and differences: see ``rehear.models.pann``.
+    Source: Kong et al., "PANNs", 2020, https://arxiv.org/abs/1912.10211.
+    Differences from the authors' implementation: the front end is a transform of
+    its own, the number of mel bands is free, SpecAugment is an augmentation, and
+    outputs are logits.
 
     Args:
         width: channels of the first block, doubled in each; 64 in the paper

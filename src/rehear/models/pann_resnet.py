@@ -58,7 +58,10 @@ class ResidualBlock(nn.Module):
 class ResNet38(Pann):
     """ResNet38 on a log-mel spectrogram.
 
-    Source and differences: see ``rehear.models.pann``.
+    Source: Kong et al., "PANNs", 2020, https://arxiv.org/abs/1912.10211.
+    Differences from the authors' implementation: the front end is a transform of
+    its own, the number of mel bands is free, SpecAugment is an augmentation, and
+    outputs are logits.
 
     Args:
         width: channels of the first block and the first layer, doubled in each

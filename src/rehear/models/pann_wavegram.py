@@ -49,10 +49,10 @@ class WavegramLogmelCnn14(Pann):
 
     The log-mel spectrogram has 64 bands and windows of 1024 samples, 320 apart.
 
-    Source: see ``rehear.models.pann``. Differences: of clips whose two
-    spectrograms differ in length, the longer one loses its last frame, where the
-    authors' implementation fails; SpecAugment and mixup, which it applies within,
-    are left out; outputs are logits.
+    Source: Kong et al., "PANNs", 2020, https://arxiv.org/abs/1912.10211.
+    Differences from the authors' implementation: of clips whose two spectrograms
+    differ in length, the longer one loses its last frame, where theirs fails;
+    SpecAugment and mixup within the model are left out; outputs are logits.
 
     Args:
         width: channels of the first block, doubled in each; 64 in the paper
