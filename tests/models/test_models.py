@@ -7,22 +7,30 @@ from torch.nn import functional
 
 from rehear import checkpoint
 from rehear.errors import ModelError
-from rehear.models import MODELS
+from rehear.models import GIVEN, MODELS
 
 SHAPES = {
     "ast": (46, 36),
     "cnn10": (1, 64, 51),
+    "cnn14": (1, 64, 51),
+    "cnn6": (1, 64, 51),
     "crnn": (1, 4000),
     "ecapa_tdnn": (1, 4000),
     "ffnn": (88,),
     "hubert": (1, 1200),
+    "leaf": (1, 4800),
+    "resnet38": (1, 64, 51),
     "seq_ffnn": (1, 25, 30),
+    "timm": (1, 32, 32),
+    "torchvision": (1, 64, 64),
+    "wavegram_logmel_cnn14": (1, 10300),
     "wav2vec2": (1, 1200),
     "wavlm": (1, 1200),
     "whisper": (80, 40),
 }
 SMALL = {
     "ast": {"num_hidden_layers": 1},
+    "cnn14": {"width": 4},
     "crnn": {"hidden_size": 8},
     "ecapa_tdnn": {
         "channels": [16, 16, 16, 16, 24],
@@ -30,10 +38,15 @@ SMALL = {
         "se_channels": 4,
     },
     "hubert": {"num_hidden_layers": 1},
+    "leaf": {"filters": 8, "efficientnet": "test_efficientnet"},
+    "resnet38": {"width": 4},
+    "timm": {"architecture": "test_resnet"},
+    "torchvision": {"architecture": "shufflenet_v2_x0_5"},
     "wav2vec2": {"num_hidden_layers": 1},
+    "wavegram_logmel_cnn14": {"width": 4},
     "wavlm": {"num_hidden_layers": 1},
 }
-GIVEN = ("num_outputs", "input_shape", "sample_rate")
+RATES = {"wavegram_logmel_cnn14": 32000}
 
 
 def small(name, **spec):
@@ -42,8 +55,12 @@ def small(name, **spec):
 
 def build(name, **spec):
     torch.manual_seed(0)
-    given = {"num_outputs": 5, "input_shape": SHAPES[name], "sample_rate": 16000}
-    return MODELS.build(small(name, **spec), **given)
+    return MODELS.build(
+        small(name, **spec),
+        num_outputs=5,
+        input_shape=SHAPES[name],
+        sample_rate=RATES.get(name, 16000),
+    )
 
 
 @pytest.fixture(params=MODELS.names())
@@ -68,6 +85,7 @@ def test_saved_and_loaded_models_give_equal_outputs(name, tmp_path):
         "model": MODELS.resolve(small(name), given=GIVEN),
         "task": {"labels": list("abcde")},
         "input_shape": SHAPES[name],
+        "sample_rate": RATES.get(name, 16000),
     }
     checkpoint.save(tmp_path, model.state_dict(), config)
     loaded, _ = checkpoint.load(tmp_path)
