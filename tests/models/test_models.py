@@ -9,13 +9,20 @@ from rehear import checkpoint
 from rehear.errors import ModelError
 from rehear.models import MODELS
 
-SHAPES = {"cnn10": (1, 64, 51), "ffnn": (88,)}
+SHAPES = {"cnn10": (1, 64, 51), "ffnn": (88,), "leaf": (1, 4800)}
+SMALL = {"leaf": {"filters": 8, "efficientnet": "test_efficientnet"}}
+EXTRAS = {"leaf": "timm"}
+GIVEN = ("num_outputs", "input_shape", "sample_rate")
 
 
 def build(name, **spec):
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name])
     torch.manual_seed(0)
-    spec = {"name": name, **spec}
-    return MODELS.build(spec, num_outputs=5, input_shape=SHAPES[name])
+    spec = {"name": name, **SMALL.get(name, {}), **spec}
+    return MODELS.build(
+        spec, num_outputs=5, input_shape=SHAPES[name], sample_rate=16000
+    )
 
 
 @pytest.fixture(params=MODELS.names())
@@ -37,9 +44,10 @@ def test_outputs_embedding_and_gradients(name):
 def test_saved_and_loaded_models_give_equal_outputs(name, tmp_path):
     model = build(name).eval()
     config = {
-        "model": MODELS.resolve(name, given=("num_outputs", "input_shape")),
+        "model": MODELS.resolve({"name": name, **SMALL.get(name, {})}, given=GIVEN),
         "task": {"labels": list("abcde")},
         "input_shape": SHAPES[name],
+        "sample_rate": 16000,
     }
     checkpoint.save(tmp_path, model.state_dict(), config)
     loaded, _ = checkpoint.load(tmp_path)
@@ -50,8 +58,7 @@ def test_saved_and_loaded_models_give_equal_outputs(name, tmp_path):
 def test_every_argument_has_a_default_and_is_documented(name):
     for key, parameter in MODELS.signature(name).items():
         assert f"{key}:" in MODELS.get(name).__doc__
-        given = key in ("num_outputs", "input_shape")
-        assert given == (parameter.default is parameter.empty)
+        assert (key in GIVEN) == (parameter.default is parameter.empty)
 
 
 def expected_cnn10(weights, x):

@@ -35,6 +35,7 @@ MODELS = Catalogue(
     {
         "cnn10": "rehear.models.pann:Cnn10",
         "ffnn": "rehear.models.ffnn:FFNN",
+        "leaf": "rehear.models.leaf:LeafEfficientNet",
     },
 )
 GIVEN = ("num_outputs", "input_shape", "sample_rate")
