@@ -43,6 +43,7 @@ MODELS = Catalogue(
         "ecapa_tdnn": "rehear.models.ecapa:EcapaTdnn",
         "ffnn": "rehear.models.ffnn:FFNN",
         "hubert": "rehear.models.wav2vec2:Hubert",
+        "leaf": "rehear.models.leaf:LeafEfficientNet",
         "resnet38": "rehear.models.pann_resnet:ResNet38",
         "seq_ffnn": "rehear.models.seq_ffnn:SeqFFNN",
         "wav2vec2": "rehear.models.wav2vec2:Wav2Vec2",
