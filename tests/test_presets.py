@@ -438,7 +438,9 @@ def test_line_ends_of_windows_stay(study):
 def test_listing():
     every = presets.listing().splitlines()
     assert every[1].split()[:2] == ["preprocess", "log_mel_16k"]
-    assert {preset.name for preset in WRITTEN} <= {line.split()[1] for line in every[:-2]}
+    assert {preset.name for preset in WRITTEN} <= {
+        line.split()[1] for line in every[:-2]
+    }
     few = presets.listing("augmentations").splitlines()
     assert len(few) == 17
     assert {line.split()[0] for line in few} == {"augmentation"}

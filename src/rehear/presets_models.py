@@ -21,29 +21,21 @@ _LENGTHS = (
 _SQUEEZED = (
     "Images are of one size. Longer clips are squeezed, unless you cut or pad them"
 )
-_TORCHVISION: Mapping[str, Any] = {
-    "family": "torchvision",
-    "about": "networks for images, of torchvision",
-    "extra": "torchvision",
-    "corpus": "ImageNet",
-    "needs": {"kind": ["spectrogram", "image"]},
-    "part": "name: torchvision\narchitecture: {architecture}\n",
-}
+_USUAL = {"deltas": "true", "layers": "null", "more": "", "rate": 16000}
+# Their weights take colours by another mean and deviation than those of ImageNet.
+_SHIFTED = ("googlenet", "inception_v3")
+_SHIFT = {"more": "transform_input: true   # as the weights were trained", "rgb": True}
 
 
 def families() -> list[Mapping[str, Any]]:
     """Return all families: what its models share, and ``models``."""
-    networks = {**_TORCHVISION, "models": list(_networks())}
-    listed: list[Mapping[str, Any]] = _table("model")
-    return [listed[0], networks, *listed[1:]]
+    return [{"models": list(_networks()), **family} for family in _table("model")]
 
 
 def _networks() -> Iterator[Mapping[str, Any]]:
     """Yield the models of torchvision."""
     for architecture, (peer, weights, *side) in _table("torchvision").items():
-        swag = (
-            {"corpus": "ImageNet (SWAG, non-commercial)"} if "swag" in weights else {}
-        )
+        licence = " (SWAG, non-commercial)" if "swag" in weights else ""
         yield {
             "name": architecture.replace("_", "-"),
             "peer": peer,
@@ -51,7 +43,8 @@ def _networks() -> Iterator[Mapping[str, Any]]:
             "architecture": architecture,
             "weights": f"torchvision/{architecture}.{weights}",
             **({"front": "log_mel_16k", "side": side[0]} if side else {}),
-            **swag,
+            "corpus": f"ImageNet{licence}",
+            "pretrained": _SHIFT if architecture in _SHIFTED else {},
         }
 
 
@@ -59,14 +52,14 @@ def entries() -> Iterator[dict[str, Any]]:
     """Yield what each preset holds, as in the files of the other kinds."""
     for family in families():
         for model in family["models"]:
-            model = {**family, **model}
+            model = {**_USUAL, **family, **model}
             weights = model.get("weights", "")
             if model.get("scratch", True):
                 origin = ", from scratch" if weights else ""
                 yield _entry(model, name=model["name"], origin=origin)
             if weights:
                 yield _entry(
-                    model,
+                    {**model, **model.get("pretrained", {})},
                     name=f"{model['name']}-pretrained{model.get('suffix', '')}",
                     weights=weights,
                     origin=f", pretrained on {model['corpus']}",
@@ -76,7 +69,6 @@ def entries() -> Iterator[dict[str, Any]]:
 def _entry(
     model: Mapping[str, Any], *, name: str, weights: str = "", origin: str
 ) -> dict[str, Any]:
-    fixed = "front" in model
     peer = [model["peer"]] if "peer" in model else []
     if weights:
         known = model.get("peer_pretrained", True)
@@ -87,22 +79,29 @@ def _entry(
         "extra": model.get("extra", ""),
         "aka": peer,
         "summary": f"{model['title']}{origin}",
-        "needs": {} if fixed else model["needs"],
-        "fragment": (
-            f"model:\n{textwrap.indent(model['part'].format(**model), '  ')}"
-            f"pretrained:\n  weights: {weights or repr('')}\n  keep_head: false\n"
-            f"{_front_end(model) if fixed else ''}"
-            f"train:\n  freeze: {model.get('freeze', 0)}\n"
-        ),
+        "needs": {} if "front" in model else model["needs"],
+        "fragment": _fragment(model, weights),
     }
 
 
+def _fragment(model: Mapping[str, Any], weights: str) -> str:
+    part = textwrap.indent(model["part"].format(**model).rstrip(), "  ")
+    return (
+        f"model:\n{part}\n"
+        f"pretrained:\n  weights: {weights or repr('')}\n  keep_head: false\n"
+        f"{_front_end(model)}"
+        f"train:\n  freeze: {model.get('freeze', 0)}\n"
+    )
+
+
 def _front_end(model: Mapping[str, Any]) -> str:
-    """Return the text of the section ``preprocess``."""
-    front = model["front"]
+    """Return the text of the section ``preprocess``, empty for models of any."""
+    front = model.get("front")
+    if front is None:
+        return ""
     own: Mapping[str, str] = _table("front_end")
     if front in own:
-        return own[front].format(**{"deltas": "true", **model})
+        return own[front].format(**model)
     shared = {preset["name"]: preset["fragment"] for preset in _table("preprocess")}
     text: str = shared[front]
     if model.get("online"):
@@ -110,7 +109,8 @@ def _front_end(model: Mapping[str, Any]) -> str:
         return text.replace(_LOG_MEL, made)
     if side := model.get("side"):
         resize = f"    - name: resize\n      height: {side}\n      width: {side}\n"
-        return text.replace(_LENGTHS, _SQUEEZED) + resize
+        colours = "    - name: rgb\n" if model.get("rgb") else ""
+        return text.replace(_LENGTHS, _SQUEEZED) + resize + colours
     return text
 
 
