@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from rehear import checking, compatibility, params, presets, yaml_edit
@@ -312,6 +313,17 @@ def test_use_writes_what_fits_together(preset, study):
             node = node[key]
         assert node == value
     assert presets.use(study, [*front, preset.name]) == ""
+    read = params.load(study / "params.yaml")
+    features, online = compatibility._front_end(read)
+    for entry in online:
+        features = features.after(entry.spec["name"], entry.apply)
+    with torch.device("meta"):
+        MODELS.build(
+            read.model,
+            num_outputs=2,
+            input_shape=features.example.shape,
+            sample_rate=features.signal.rate,
+        )
 
 
 def test_extras_are_those_of_the_toolkit():
