@@ -85,12 +85,14 @@ def _entry(
 
 
 def _fragment(model: Mapping[str, Any], weights: str) -> str:
+    # Layers that have learnt nothing are not worth keeping.
+    freeze = model.get("freeze", 0) if weights else 0
     part = textwrap.indent(model["part"].format(**model).rstrip(), "  ")
     return (
         f"model:\n{part}\n"
         f"pretrained:\n  weights: {weights or repr('')}\n  keep_head: false\n"
         f"{_front_end(model)}"
-        f"train:\n  freeze: {model.get('freeze', 0)}\n"
+        f"train:\n  freeze: {freeze}\n"
     )
 
 
