@@ -35,6 +35,8 @@ MODELS = Catalogue(
     {
         "cnn10": "rehear.models.pann:Cnn10",
         "ffnn": "rehear.models.ffnn:FFNN",
+        "timm": "rehear.models.image_timm:TimmModel",
+        "torchvision": "rehear.models.image_torchvision:TorchvisionModel",
     },
 )
 GIVEN = ("num_outputs", "input_shape", "sample_rate")
