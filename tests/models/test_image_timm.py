@@ -128,6 +128,13 @@ def test_outputs_and_gradients_are_those_of_timm(architecture):
     assert embedding.shape == (2, head.in_features)
 
 
+def test_asking_for_the_size_leaves_shared_layers_alone():
+    model = build("coat_tiny", (1, 224, 224))
+    assert {x.device.type for x in model.state_dict().values()} == {"cpu"}
+    with torch.no_grad():
+        assert model.eval()(torch.randn(1, 1, 224, 224)).shape == (1, 4)
+
+
 def test_a_published_file_fits_strictly_but_for_the_head(tmp_path):
     published = timm.create_model("test_vit", num_classes=10)
     file = tmp_path / "model.safetensors"

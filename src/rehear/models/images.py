@@ -1,5 +1,6 @@
 """What models of images have in common, whichever library they come from."""
 
+import copy
 import inspect
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -7,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from rehear.catalogue import misfit
 from rehear.errors import ModelError, suggest
@@ -103,19 +103,17 @@ def trial(network: nn.Module, input_shape: tuple[int, ...], *, outputs: int) -> 
     """
     if any(isinstance(module, nn.RNNBase) for module in network.modules()):
         return ""  # shapes take seconds, step by step; any size will do
-    state = dict(network.named_parameters()) | dict(network.named_buffers())
-    shapes = {name: tensor.to("meta") for name, tensor in state.items()}
-    clips = torch.empty(2, *input_shape, device="meta")
-    training = network.training
+    tensors = [*network.parameters(), *network.buffers()]
+    shapes = {id(x): x.detach().to("meta") for x in tensors}
     try:
         with torch.no_grad():
-            made = functional_call(network.eval(), shapes, (clips,))
+            # A copy, since some networks keep what depends on the size or device.
+            without_values = copy.deepcopy(network, shapes).eval()
+            made = without_values(torch.empty(2, *input_shape, device="meta"))
     except NotImplementedError:
         return ""  # an operation that knows no shapes
     except REFUSALS as error:
         return said(error)
-    finally:
-        network.train(training)
     shape = tuple(made.shape)
     return "" if shape == (2, outputs) else f"two clips give outputs of {shape}"
 
