@@ -11,6 +11,7 @@ from rehear.models import GIVEN, MODELS
 
 SHAPES = {
     "ast": (46, 36),
+    "beats": (1, 4000),
     "cnn10": (1, 64, 51),
     "cnn14": (1, 64, 51),
     "cnn6": (1, 64, 51),
@@ -30,6 +31,7 @@ SHAPES = {
 }
 SMALL = {
     "ast": {"num_hidden_layers": 1},
+    "beats": {"num_hidden_layers": 1},
     "cnn14": {"width": 4},
     "crnn": {"hidden_size": 8},
     "ecapa_tdnn": {

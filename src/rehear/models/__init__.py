@@ -36,6 +36,7 @@ MODELS = Catalogue(
     "model",
     {
         "ast": "rehear.models.audio_spectrogram_transformer:AST",
+        "beats": "rehear.models.beats:BEATs",
         "cnn10": "rehear.models.pann:Cnn10",
         "cnn14": "rehear.models.pann:Cnn14",
         "cnn6": "rehear.models.pann:Cnn6",
