@@ -20,6 +20,7 @@ SHAPES = {
     "ffnn": (88,),
     "hubert": (1, 1200),
     "leaf": (1, 4800),
+    "passt": (1, 9000),
     "resnet38": (1, 64, 51),
     "seq_ffnn": (1, 25, 30),
     "timm": (1, 32, 32),
@@ -41,6 +42,7 @@ SMALL = {
     },
     "hubert": {"num_hidden_layers": 1},
     "leaf": {"filters": 8, "efficientnet": "test_efficientnet"},
+    "passt": {"num_hidden_layers": 1},
     "resnet38": {"width": 4},
     "timm": {"architecture": "test_resnet"},
     "torchvision": {"architecture": "shufflenet_v2_x0_5"},
@@ -48,7 +50,7 @@ SMALL = {
     "wavegram_logmel_cnn14": {"width": 4},
     "wavlm": {"num_hidden_layers": 1},
 }
-RATES = {"wavegram_logmel_cnn14": 32000}
+RATES = {"passt": 32000, "wavegram_logmel_cnn14": 32000}
 
 
 def small(name, **spec):
@@ -56,6 +58,8 @@ def small(name, **spec):
 
 
 def build(name, **spec):
+    if name == "passt":
+        pytest.importorskip("hear21passt")
     torch.manual_seed(0)
     return MODELS.build(
         small(name, **spec),

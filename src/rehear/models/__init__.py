@@ -45,6 +45,7 @@ MODELS = Catalogue(
         "ffnn": "rehear.models.ffnn:FFNN",
         "hubert": "rehear.models.wav2vec2:Hubert",
         "leaf": "rehear.models.leaf:LeafEfficientNet",
+        "passt": "rehear.models.passt:PaSST",
         "resnet38": "rehear.models.pann_resnet:ResNet38",
         "seq_ffnn": "rehear.models.seq_ffnn:SeqFFNN",
         "wav2vec2": "rehear.models.wav2vec2:Wav2Vec2",
