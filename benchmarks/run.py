@@ -16,7 +16,9 @@ from benchmarks import (
     fsdd,
     log_mel,
     machine,
+    models,
     peer,
+    precision,
     scale,
     startup,
 )
@@ -35,8 +37,12 @@ BENCHMARKS: dict[str, Callable[[Workspace], Finding]] = {
     "batches": batches.run,
     "scale": scale.run,
     "copies": copies.run,
+    "models": models.run,
+    "precision": precision.run,
 }
-ALONE = frozenset({"batches", "copies", "scale"})  # measure Rehear only
+ALONE = frozenset(
+    {"batches", "copies", "models", "precision", "scale"}
+)  # measure Rehear only
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -143,8 +143,8 @@ def _type(hint: Any, key: str) -> str:
         kind = KINDS[key]
         return f"one of the [{kind}](#{kind})"
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        some = next(a for a in arguments if a is not type(None))
-        return f"{_type(some, key)}, or `null`"
+        words = ("`null`" if a is type(None) else _type(a, key) for a in arguments)
+        return ", or ".join(words)
     if typing.get_origin(hint) is tuple:
         if arguments[0] is Part:
             return f"list of [{KINDS[key]}](#{KINDS[key]})"

@@ -15,6 +15,9 @@ from template.conftest import cookiecutter_config, fitting_answers, render
 __all__ = ["cookiecutter_config", "render"]
 
 EVERY = presets.everything()
+# Those of models have tests of their own, in test_presets_models.py.
+MADE = [preset for preset in EVERY if preset.kind == "model"]
+WRITTEN = [preset for preset in EVERY if preset.kind != "model"]
 CATALOGUES = {
     "preprocess.transforms": TRANSFORMS,
     "augment": AUGMENTATIONS,
@@ -93,7 +96,7 @@ def test_presets_of_the_peer_are_here_with_their_values(name):
 
 def test_there_are_no_other_presets_than_those_of_the_peer():
     found = {presets.find(name).name for name in PEER}
-    assert found == {preset.name for preset in EVERY}
+    assert found == {preset.name for preset in WRITTEN}
     kinds = [preset.kind for preset in EVERY]
     assert (kinds.count("preprocess"), kinds.count("augmentation")) == (7, 17)
 
@@ -104,7 +107,8 @@ def test_names_are_unique_and_plain():
         for preset in EVERY
     ]
     assert len(set.union(*folded)) == sum(map(len, folded))
-    assert all(re.fullmatch("[a-z0-9_]+", preset.name) for preset in EVERY)
+    assert all(re.fullmatch("[a-z0-9_]+", preset.name) for preset in WRITTEN)
+    assert all(re.fullmatch("[a-z0-9-]+", preset.name) for preset in MADE)
 
 
 @pytest.mark.parametrize("preset", EVERY, ids=lambda preset: preset.name)
@@ -117,7 +121,7 @@ def test_a_preset_is_short_to_read(preset):
     assert set(preset.needs) <= {"kind", "range", "sample_rate", "task"}
 
 
-@pytest.mark.parametrize("preset", EVERY, ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", WRITTEN, ids=lambda preset: preset.name)
 def test_comments_stand_inside_values_and_go_with_them(preset):
     """Else one preset would leave its comments to the next."""
     text = "seeds:\n  - 1\n"
@@ -127,7 +131,7 @@ def test_comments_stand_inside_values_and_go_with_them(preset):
     assert twice == once
 
 
-@pytest.mark.parametrize("preset", EVERY, ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", WRITTEN, ids=lambda preset: preset.name)
 def test_parts_take_their_arguments(preset, tmp_path):
     skip_without_parts(preset)
     (tmp_path / "snr.csv").write_text("clip,snr\na,3\n", encoding="utf-8")
@@ -141,7 +145,7 @@ def test_parts_take_their_arguments(preset, tmp_path):
             catalogue.build(part, sample_rate=rate, study=tmp_path)
 
 
-@pytest.mark.parametrize("preset", EVERY, ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", WRITTEN, ids=lambda preset: preset.name)
 def test_what_a_preset_needs_is_what_its_parts_take(preset):
     """Apart from those that take anything until they are built."""
     skip_without_parts(preset)
@@ -153,7 +157,7 @@ def test_what_a_preset_needs_is_what_its_parts_take(preset):
             assert {kinds} if isinstance(kinds, str) else set(kinds) <= takes
 
 
-@pytest.mark.parametrize("preset", EVERY, ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", WRITTEN, ids=lambda preset: preset.name)
 def test_use_changes_the_lines_of_its_keys_and_no_others(preset, study):
     skip_without_parts(preset)
     if preset.needs.get("kind") == "waveform":
@@ -220,7 +224,8 @@ def test_use_in_every_study_that_the_template_writes(answers, render, tmp_path):
 
 def test_the_diff_is_small_and_true(study):
     old = text_of(study).decode()
-    assert presets.use(study, ["mixup"]) == (
+    changes = re.sub(r"-\d+,3 \+\d+,5", "-48,3 +48,5", presets.use(study, ["mixup"]))
+    assert changes == (
         "--- params.yaml\n+++ params.yaml\n@@ -48,3 +48,5 @@\n \n"
         "-augment: []             # on the training split only\n"
         "+augment:                # on the training split only\n"
@@ -433,14 +438,28 @@ def test_line_ends_of_windows_stay(study):
 
 def test_listing():
     every = presets.listing().splitlines()
-    assert len(every) == len(EVERY)
     assert every[1].split()[:2] == ["preprocess", "log_mel_16k"]
+    assert {preset.name for preset in WRITTEN} <= {
+        line.split()[1] for line in every[:-2]
+    }
     few = presets.listing("augmentations").splitlines()
     assert len(few) == 17
     assert {line.split()[0] for line in few} == {"augmentation"}
     assert presets.listing("Augmentation") == "\n".join(few)
     assert len(presets.listing(like="RANDAUGMENT").splitlines()) == 3
     assert presets.listing("preprocess", like="egemaps").count("\n") == 1
+
+
+def test_models_take_a_line_for_each_family():
+    every = presets.listing().splitlines()
+    models = [line for line in every if line.startswith("model ")]
+    assert len(models) == len({preset.family for preset in MADE}) < 15
+    assert "torchvision" in models[1]
+    assert models[1].endswith("networks for images, of torchvision: 154 presets")
+    assert every[-1].startswith("`rehear presets --like NAME` lists the presets of a")
+    assert len(presets.listing("model").splitlines()) == len(MADE)
+    assert len(presets.listing("torchvision").splitlines()) == 154
+    assert presets.listing(like="hubert") == presets.listing("hubert")
 
 
 def test_one_preset_is_shown_in_full():
@@ -451,6 +470,8 @@ def test_one_preset_is_shown_in_full():
     assert "      level: functionals\n" in shown
     assert "needs: kind spectrogram or image\n" in presets.listing("SpecAugment")
     assert "needs: range 0 to 1\n" in presets.listing("AugMix")
+    assert "install: pip install 'rehear[opensmile]'\n" in shown
+    assert "family: whisper\n" in presets.listing("Whisper-FFNN-Tiny-T")
 
 
 @pytest.mark.parametrize(
@@ -458,6 +479,7 @@ def test_one_preset_is_shown_in_full():
     [
         ("augmentatio", "", "Did you mean 'augmentation'?"),
         ("spec_augmnt", "", "Did you mean 'spec_augment'?"),
+        ("torchvison", "", "Did you mean 'torchvision'?"),
         ("zzz", "", "unknown preset or kind 'zzz'. See `rehear presets`; kinds are"),
         (None, "zzz", "no preset is like 'zzz'. See `rehear presets`"),
     ],

@@ -11,11 +11,15 @@ from rehear import building, checking, signals, transforms
 from rehear.augmentations import AUGMENTATIONS
 from rehear.catalogue import name_of
 from rehear.errors import DataError, ParamsError
+from rehear.models import MODELS
 from rehear.params import FILE, Params
 from rehear.signals import ANY, FEATURES, KINDS, WAVEFORM, Signal
 
 if TYPE_CHECKING:
     from rehear.presets import Preset
+
+VECTOR = "vector"
+_TAKEN = {**KINDS, VECTOR: "one vector for each clip"}
 
 
 class Features(NamedTuple):
@@ -42,7 +46,8 @@ class Features(NamedTuple):
 def check(params: Params, chosen: "Sequence[Preset]") -> None:
     """Check a study with the presets that it would have.
 
-    Whether the model takes the features, only ``rehear check`` tells.
+    A preset of a model is held against the front end. Whether features are of the
+    right size for it, only ``rehear check`` tells, with a real clip.
 
     Args:
         params: of the study, presets included
@@ -101,22 +106,30 @@ def _front_end(params: Params) -> tuple[Features, list[building.Online]]:
 
 def _check_kind(params: Params, preset: "Preset", features: Features) -> None:
     kinds = tuple(_listed(preset, "kind"))
+    if preset.kind == "model" and not kinds:
+        kinds = signals.taken(MODELS.get(params.model["name"]))
+    kind, x = features.signal.kind, features.example
+    shape = f" of shape {x.shape}" if x is not None and kind == FEATURES else ""
+    if not _fits(preset, kinds, features):
+        advice = _on_waveforms if kinds == (WAVEFORM,) else _with_front_end
+        words = " or ".join(_TAKEN[kind] for kind in kinds)
+        raise ParamsError(
+            f"preset '{preset.name}' takes {words}, but preprocess.transforms give "
+            f"{KINDS[kind]}{shape}; {advice(params, preset, kinds)}"
+        )
+
+
+def _fits(preset: "Preset", kinds: Sequence[str], features: Features) -> bool:
+    kind, x = features.signal.kind, features.example
+    if VECTOR in kinds:
+        return kind in (ANY, FEATURES) and (x is None or x.ndim == 1)
     needed = SimpleNamespace(takes=kinds or ANY)
-    shape, x = "", features.example
-    fits = signals.fits(needed, features.signal.kind)
-    if fits and x is not None and features.signal.kind == FEATURES:
-        shape = f" of shape {x.shape}"
+    if x is not None and kind == FEATURES:
         try:
             signals.check_shape(needed, preset.name, x, what="preset")
         except DataError:
-            fits = False
-    if not fits:
-        advice = _on_waveforms if kinds == (WAVEFORM,) else _with_front_end
-        raise ParamsError(
-            f"preset '{preset.name}' takes {signals.described(needed)}, but "
-            f"preprocess.transforms give {KINDS[features.signal.kind]}{shape}; "
-            f"{advice(params, preset, kinds)}"
-        )
+            return False
+    return signals.fits(needed, kind)
 
 
 def _with_front_end(params: Params, preset: "Preset", kinds: Sequence[str]) -> str:
@@ -131,11 +144,11 @@ def _with_front_end(params: Params, preset: "Preset", kinds: Sequence[str]) -> s
     ]
     ends = [front for front in presets.everything() if front.gives in kinds]
     ends.sort(key=lambda end: end.settings()["preprocess", "sample_rate"] != rate)
-    advice = f"add a transform that gives one ({', '.join(giving)})"
+    advice = [f"add a transform that gives one ({', '.join(giving)})"] * bool(giving)
     if ends:
         also = f"`rehear use {ends[0].name} {preset.name}`"
-        advice += f", or use a preset that has one: {also}"
-    return advice
+        advice.append(f"use a preset that has one: {also}")
+    return ", or ".join(advice)
 
 
 def _check_range(preset: "Preset", x: np.ndarray | None) -> None:

@@ -1,23 +1,24 @@
 """Presets: named, complete, commented fragments of params.yaml.
 
 A fragment sets any keys of params.yaml, so that a preset of any kind is written
-by the same few lines. Presets stand in ``presets_data/``, a file for each kind.
-No stage reads them: what a study uses is written out in its own params.yaml.
+by the same few lines. Presets stand in ``presets_data/``, a file for each kind;
+those of models are made from tables there. No stage reads them: what a study uses
+is written out in its own params.yaml.
 """
 
 import difflib
 import functools
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rehear import atomic, params, yaml_edit
+from rehear import atomic, params, presets_models, yaml_edit
 from rehear.errors import ParamsError, suggest
 from rehear.params import FILE, Params
 
-KINDS = ("preprocess", "augmentation")
+KINDS = ("preprocess", "augmentation", "model")
 _FOLDER = Path(__file__).parent / "presets_data"
 _LIST = "augment"  # the list that `--add` appends to
 
@@ -33,9 +34,11 @@ class Preset:
         fragment: text of params.yaml, with comments inside its values
         aka: other names, such as those of another toolkit
         needs: what the rest of the study must be: ``kind`` (or a list) of the
-            arrays that preprocess.transforms give, ``range`` of their values (two
-            numbers), ``sample_rate``, ``task`` (or a list)
+            arrays that preprocess.transforms give (``vector``: one axis), ``range``
+            of their values (two numbers), ``sample_rate``, ``task`` (or a list)
         gives: kind of the arrays that it makes, for presets of a front end
+        extra: optional dependency of the toolkit without which it cannot be used
+        family: of models that differ in size or weights
     """
 
     name: str
@@ -45,6 +48,8 @@ class Preset:
     aka: tuple[str, ...] = ()
     needs: Mapping[str, Any] = field(default_factory=dict)
     gives: str = ""
+    extra: str = ""
+    family: str = ""
 
     def names(self) -> tuple[str, ...]:
         """Return all its names."""
@@ -62,8 +67,12 @@ def everything() -> tuple[Preset, ...]:
 
 
 def _read(kind: str) -> Iterator[Preset]:
-    text = (_FOLDER / f"{kind}.yaml").read_text(encoding="utf-8")
-    for entry in yaml_edit.values(text):
+    if kind == "model":
+        entries = presets_models.entries()
+    else:
+        text = (_FOLDER / f"{kind}.yaml").read_text(encoding="utf-8")
+        entries = iter(yaml_edit.values(text))
+    for entry in entries:
         yield Preset(**{**entry, "kind": kind, "aka": tuple(entry.get("aka", ()))})
 
 
@@ -110,35 +119,63 @@ def listing(word: str | None = None, *, like: str = "") -> str:
     """Return the list of presets, or all of one where only one is meant.
 
     Args:
-        word: a kind, or the name of a preset; all without it
-        like: text in a name or summary, in any case
+        word: a kind, the name of a preset, or a family of models; all without it,
+            a line for each family
+        like: text in a name, family or summary, in any case
 
     Raises:
         ParamsError: if there are none
     """
-    found = list(everything())
-    if word is not None:
-        kind = _plain(word)
-        found = [p for p in found if kind in (p.kind, p.kind + "s")] or matches(word)
-        if not found:
-            suggested = _suggested(word, *KINDS)
-            raise ParamsError(
-                f"unknown preset or kind '{word}'.{suggested} {_SEE}; kinds are "
-                f"{', '.join(KINDS)}"
-            )
+    found = list(everything()) if word is None else _meant(word)
     found = [preset for preset in found if _is_like(preset, like)]
     if not found:
         raise ParamsError(f"no preset is like '{like}'. {_SEE}")
     if len(found) == 1:
         return describe(found[0])
-    kinds = max(len(preset.kind) for preset in found)
-    names = max(len(preset.name) for preset in found)
-    return "\n".join(f"{p.kind:{kinds}}  {p.name:{names}}  {p.summary}" for p in found)
+    if word is None and not like:
+        return _overview(found)
+    return _in_columns((p.kind, p.name, p.summary) for p in found)
+
+
+def _meant(word: str) -> list[Preset]:
+    """Return the presets of a kind, of a name, or of a family."""
+    wanted, every = _plain(word), everything()
+    found = [p for p in every if wanted in (p.kind, p.kind + "s")]
+    found = found or matches(word)
+    found = found or [p for p in every if p.family and wanted == _plain(p.family)]
+    if not found:
+        families = (p.family for p in every if p.family)
+        raise ParamsError(
+            f"unknown preset or kind '{word}'.{_suggested(word, *KINDS, *families)} "
+            f"{_SEE}; kinds are {', '.join(KINDS)}"
+        )
+    return found
+
+
+def _overview(found: Sequence[Preset]) -> str:
+    """Return a line for each preset, but one only for each family of models."""
+    rows = [(p.kind, p.name, p.summary) for p in found if not p.family]
+    for family in presets_models.families():
+        name, about = family["family"], family["about"]
+        count = sum(preset.family == name for preset in found)
+        rows.append(("model", name, f"{about}: {count} preset{'s' * (count > 1)}"))
+    return (
+        f"{_in_columns(rows)}\n\n"
+        "`rehear presets --like NAME` lists the presets of a family of models, "
+        "`rehear presets model` all of them."
+    )
+
+
+def _in_columns(rows: Iterable[tuple[str, str, str]]) -> str:
+    rows = list(rows)
+    kinds, names = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return "\n".join(f"{kind:{kinds}}  {name:{names}}  {s}" for kind, name, s in rows)
 
 
 def _is_like(preset: Preset, text: str) -> bool:
     wanted = _plain(text)
-    return any(wanted in _plain(field) for field in (*preset.names(), preset.summary))
+    fields = (*preset.names(), preset.family, preset.summary)
+    return any(wanted in _plain(field) for field in fields)
 
 
 def describe(preset: Preset) -> str:
@@ -146,6 +183,10 @@ def describe(preset: Preset) -> str:
     lines = [f"preset {preset.name} ({preset.kind})", "", preset.summary]
     if preset.aka:
         lines.append(f"also called: {', '.join(preset.aka)}")
+    if preset.family:
+        lines.append(f"family: {preset.family}")
+    if preset.extra:
+        lines.append(f"install: pip install 'rehear[{preset.extra}]'")
     for key, value in preset.needs.items():
         joint = " to " if key == "range" else " or "
         allowed = joint.join(map(str, value if isinstance(value, list) else [value]))
@@ -202,13 +243,21 @@ def _check_conflicts(chosen: Sequence[Preset], *, add: bool) -> None:
         for keys, value in preset.settings().items():
             other = writer.setdefault(keys, preset)
             if not add and other.settings()[keys] != value:
-                advice = "take one of them"
-                if keys == (_LIST,):
-                    advice += f", or `rehear use --add {other.name} {preset.name}`"
-                raise ParamsError(
-                    f"presets '{other.name}' and '{preset.name}' both set "
-                    f"{'.'.join(keys)}; {advice}"
-                )
+                raise ParamsError(_conflict(other, preset, ".".join(keys)))
+
+
+def _conflict(one: Preset, other: Preset, key: str) -> str:
+    names = f"presets '{one.name}' and '{other.name}'"
+    both = {one.kind: one.name, other.kind: other.name}
+    if list(both) == ["model"]:
+        return f"{names} are both models, and a study trains one; take one of them"
+    if set(both) == {"model", "preprocess"}:
+        return (
+            f"{names} both set {key}: '{both['model']}' comes with the front end that "
+            f"it takes; leave '{both['preprocess']}' out"
+        )
+    add = f", or `rehear use --add {one.name} {other.name}`" if key == _LIST else ""
+    return f"{names} both set {key}; take one of them{add}"
 
 
 def _parsed(text: str) -> Params:

@@ -331,13 +331,13 @@ def test_sources_are_the_weights_of_timm():
     timm = pytest.importorskip("timm", reason="needs the extra timm")
     sources = LeafEfficientNet.sources()
     known = timm.list_models("*efficientnet*", module="efficientnet")
-    assert sources.keys() < set(known)
-    b0, b5 = sources["efficientnet_b0"], sources["efficientnet_b5"]
+    assert {key.removeprefix("imagenet/") for key in sources} < set(known)
+    b0, b5 = (sources[f"imagenet/efficientnet_{size}"] for size in ("b0", "b5"))
     assert b0.url.endswith(f"-{b0.sha256}.pth")
     assert len(b0.sha256) == 8
     assert b5.url.startswith("https://huggingface.co/timm/efficientnet_b5.")
     for name, source in sources.items():
-        assert source.arguments == {"efficientnet": name}
+        assert source.arguments == {"efficientnet": name.removeprefix("imagenet/")}
         assert source.url.startswith("https://")
         assert source.licence == "apache-2.0"
 

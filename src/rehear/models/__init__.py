@@ -48,6 +48,8 @@ MODELS = Catalogue(
         "passt": "rehear.models.passt:PaSST",
         "resnet38": "rehear.models.pann_resnet:ResNet38",
         "seq_ffnn": "rehear.models.seq_ffnn:SeqFFNN",
+        "timm": "rehear.models.image_timm:TimmModel",
+        "torchvision": "rehear.models.image_torchvision:TorchvisionModel",
         "wav2vec2": "rehear.models.wav2vec2:Wav2Vec2",
         "wavegram_logmel_cnn14": "rehear.models.pann_wavegram:WavegramLogmelCnn14",
         "wavlm": "rehear.models.wav2vec2:WavLM",

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from rehear.errors import ModelError
 from rehear.models import transformer
-from rehear.models.ecapa import _import_speechbrain
+from rehear.models.ecapa import import_speechbrain
 from rehear.models.ffnn import hidden_layers
 from rehear.models.sources import Source, on_hub
 from rehear.signals import WAVEFORM
@@ -98,7 +98,7 @@ class BEATs(nn.Module):
     ) -> None:
         super().__init__()
         _check(input_shape, sample_rate)
-        _import_speechbrain("beats")
+        import_speechbrain("beats")
         from speechbrain.lobes.models.beats import BEATsConfig
 
         number = transformer.first_layers(num_hidden_layers, of=LAYERS)

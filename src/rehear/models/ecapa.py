@@ -83,7 +83,7 @@ class EcapaTdnn(nn.Module):
         super().__init__()
         _check_features(input_shape, sample_rate)
         _check_layers(channels, kernel_sizes, dilations, scale=res2net_scale)
-        _import_speechbrain()
+        import_speechbrain()
         from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
         from speechbrain.nnet.CNN import Conv1d
         from speechbrain.processing.features import STFT, Filterbank, InputNormalization
@@ -277,7 +277,7 @@ def _check_layers(
         raise ValueError(f"kernel_sizes have to be odd, not {list(kernel_sizes)}")
 
 
-def _import_speechbrain(model: str = "ecapa_tdnn") -> None:
+def import_speechbrain(model: str = "ecapa_tdnn") -> None:
     """Import speechbrain, but keep the settings of torch that it would change.
 
     It would allow TF32 on GPUs, which changes numbers of all models, and switch off

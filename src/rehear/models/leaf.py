@@ -241,8 +241,13 @@ class LeafEfficientNet(nn.Module):
         maps = self.efficientnet.forward_features(self.leaf(features))
         return self.efficientnet.forward_head(maps, pre_logits=True)
 
+    encode = embed
+
+    def decode(self, encoded: Tensor) -> Tensor:
+        return self.efficientnet.classifier(encoded)
+
     def forward(self, features: Tensor) -> Tensor:
-        return self.efficientnet.classifier(self.embed(features))
+        return self.decode(self.encode(features))
 
     @classmethod
     def sources(cls) -> dict[str, Source]:
@@ -251,7 +256,7 @@ class LeafEfficientNet(nn.Module):
         tagged = timm.list_models(_NAMES, module=_MODULE, pretrained=True)
         names = sorted({name.partition(".")[0] for name in tagged})
         return {
-            name: _source(name, timm.get_pretrained_cfg(name))
+            f"imagenet/{name}": _source(name, timm.get_pretrained_cfg(name))
             for name in names
             if not name.startswith("test_")
         }
@@ -307,7 +312,7 @@ def _efficientnet(name: str, num_outputs: int) -> Any:
 def _source(name: str, published: Any) -> Source:
     digest = re.search(r"-([0-9a-f]{8})\.pth$", published.url or "")
     return Source(
-        name=name,
+        name=f"imagenet/{name}",
         url=published.url or on_hub(published.hf_hub_id, file="model.safetensors"),
         licence=published.license,
         citation=_CITATION,

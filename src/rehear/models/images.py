@@ -1,0 +1,224 @@
+"""What models of images have in common, whichever library they come from."""
+
+import inspect
+import textwrap
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from rehear.catalogue import misfit
+from rehear.errors import ModelError, suggest
+
+Build = Callable[..., nn.Module]
+Group = tuple[str, ...]
+REFUSALS = (AssertionError, IndexError, RuntimeError, TypeError, ValueError)
+_SIMPLE = (bool, int, float, str, type(None))
+# Modules whose children are the stages of a network, in the order of the input.
+_TRUNKS = {
+    "blocks",
+    "dense_stages",
+    "encoder",
+    "features",
+    "layers",
+    "stages",
+    "transformers",
+    "trunk_output",
+}
+
+
+def check_shape(name: str, input_shape: tuple[int, ...]) -> None:
+    """Refuse features that are no image.
+
+    Raises:
+        ModelError: if so
+    """
+    if len(input_shape) != 3:
+        raise ModelError(
+            f"model '{name}' takes an image or spectrogram (channels, height, width), "
+            f"but features are {input_shape}; end preprocess.transforms with log_mel "
+            "or spectrogram_image"
+        )
+
+
+def misfitting(name: str, shape: tuple[int, ...], *, side: int, why: str) -> ModelError:
+    """Return the error for images that an architecture does not take.
+
+    Args:
+        name: of the architecture
+        shape: of the features
+        side: of square images that it takes
+        why: what the library says
+    """
+    advice = f"{{name: resize, height: {side}, width: {side}}}"
+    if shape[1:] == (side, side):
+        advice = "rgb"
+    reason = textwrap.shorten(why.rstrip("."), 120, placeholder=" …")
+    return ModelError(
+        f"model.architecture: {name} does not take features {shape} ({reason}); add "
+        f"{advice} to preprocess.transforms, or choose another architecture"
+    )
+
+
+def said(error: Exception) -> str:
+    """Return what an exception says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def build(
+    make: Build, size: Mapping[str, Any], misfits: Callable[[str], ModelError]
+) -> nn.Module:
+    """Build a network for a size of images.
+
+    Args:
+        make: builds it, for its usual size if nothing else is given
+        size: arguments for another size
+        misfits: from what the library says to the error for a size that it refuses
+
+    Raises:
+        ModelError: if only the size is refused
+        ValueError: if other arguments are
+    """
+    try:
+        return make(**size)
+    except REFUSALS as error:
+        if not size:
+            raise ValueError(said(error)) from error
+        with torch.device("meta"):
+            build(make, {}, misfits)
+        raise misfits(said(error)) from error
+
+
+def trial(network: nn.Module, input_shape: tuple[int, ...], *, outputs: int) -> str:
+    """Return why a network cannot take images of a shape, or ``""`` if it can.
+
+    Nothing is computed: only shapes are handed on.
+
+    Args:
+        network: as built
+        input_shape: of one image
+        outputs: number of outputs that it must have
+    """
+    if any(isinstance(module, nn.RNNBase) for module in network.modules()):
+        return ""  # shapes take seconds, step by step; any size will do
+    state = dict(network.named_parameters()) | dict(network.named_buffers())
+    shapes = {name: tensor.to("meta") for name, tensor in state.items()}
+    clips = torch.empty(2, *input_shape, device="meta")
+    training = network.training
+    try:
+        with torch.no_grad():
+            made = functional_call(network.eval(), shapes, (clips,))
+    except NotImplementedError:
+        return ""  # an operation that knows no shapes
+    except REFUSALS as error:
+        return said(error)
+    finally:
+        network.train(training)
+    shape = tuple(made.shape)
+    return "" if shape == (2, outputs) else f"two clips give outputs of {shape}"
+
+
+def check_arguments(
+    architecture: str,
+    arguments: Mapping[str, Any],
+    *,
+    network: type,
+    reserved: Collection[str],
+) -> None:
+    """Refuse arguments that the class of a network does not have.
+
+    Args:
+        architecture: for messages
+        arguments: as they stand in params.yaml
+        network: class of the network
+        reserved: arguments that the model sets itself
+
+    Raises:
+        ValueError: if there is no such argument, or one is of a wrong type
+    """
+    known = {
+        name: parameter.default
+        for name, parameter in inspect.signature(network).parameters.items()
+        if type(parameter.default) in _SIMPLE and name not in reserved
+    }
+    for name, value in arguments.items():
+        if name not in known:
+            raise ValueError(
+                f"{architecture} has no argument '{name}'.{suggest(name, known)} It "
+                f"takes: {', '.join(known) or 'none'}"
+            )
+        kind = type(known[name])
+        expected = misfit(float if kind is int else kind, value)
+        if expected and known[name] is not None:
+            raise ValueError(f"{name}: expected {expected}, found {value!r}")
+
+
+def stages(network: nn.Module, head: Collection[str]) -> list[Group]:
+    """Return the names of modules with weights, in groups from the input on.
+
+    Parameters outside of any layer and normalisations go with what they belong to.
+
+    Args:
+        network: whose modules are defined in the order of the input
+        head: names of the modules to leave out
+    """
+    groups: list[list[str]] = [[]]
+    layered = False
+    for name, module in _units(network, head):
+        layer = module is not None and not _is_norm(module)
+        if layer and layered:
+            groups.append([])
+        layered = layered or layer
+        groups[-1].append(name)
+    return [tuple(group) for group in groups]
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return "Norm" in type(module).__name__ and not list(module.children())
+
+
+def _units(
+    module: nn.Module, head: Collection[str], prefix: str = ""
+) -> Iterator[tuple[str, nn.Module | None]]:
+    for name, _ in module.named_parameters(recurse=False):
+        yield prefix + name, None
+    for name, child in module.named_children():
+        path = prefix + name
+        if path in head or next(child.parameters(), None) is None:
+            continue
+        if name in _TRUNKS or any(part.startswith(path + ".") for part in head):
+            yield from _units(child, head, path + ".")
+        else:
+            yield path, child
+
+
+def covering(module: nn.Module, names: Collection[str], prefix: str = "") -> Group:
+    """Return the fewest modules that hold the parameters of these names, only.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+        >>> covering(net, {"0.weight", "0.bias", "1.bias"})
+        ('0', '1.bias')
+    """
+    found = [n for n, _ in module.named_parameters(prefix, recurse=False) if n in names]
+    for name, child in module.named_children():
+        path = f"{prefix}.{name}" if prefix else name
+        inside = [n in names for n, _ in child.named_parameters(path)]
+        if inside and all(inside):
+            found.append(path)
+        elif any(inside):
+            found += covering(child, names, path)
+    return tuple(found)
+
+
+def counted(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Return tensors with the counters of batch normalisation that old files lack."""
+    counters = {
+        name: torch.zeros_like(counter, device="cpu")
+        for name, counter in network.named_buffers()
+        if name.endswith(".num_batches_tracked")
+        and name.replace("num_batches_tracked", "running_mean") in tensors
+    }
+    return counters | dict(tensors)
