@@ -11,6 +11,7 @@ from rehear.models import GIVEN, MODELS
 
 SHAPES = {
     "ast": (46, 36),
+    "beats": (1, 4000),
     "cnn10": (1, 64, 51),
     "cnn14": (1, 64, 51),
     "cnn6": (1, 64, 51),
@@ -19,6 +20,7 @@ SHAPES = {
     "ffnn": (88,),
     "hubert": (1, 1200),
     "leaf": (1, 4800),
+    "passt": (1, 9000),
     "resnet38": (1, 64, 51),
     "seq_ffnn": (1, 25, 30),
     "timm": (1, 32, 32),
@@ -30,6 +32,7 @@ SHAPES = {
 }
 SMALL = {
     "ast": {"num_hidden_layers": 1},
+    "beats": {"num_hidden_layers": 1},
     "cnn14": {"width": 4},
     "crnn": {"hidden_size": 8},
     "ecapa_tdnn": {
@@ -39,6 +42,7 @@ SMALL = {
     },
     "hubert": {"num_hidden_layers": 1},
     "leaf": {"filters": 8, "efficientnet": "test_efficientnet"},
+    "passt": {"num_hidden_layers": 1},
     "resnet38": {"width": 4},
     "timm": {"architecture": "test_resnet"},
     "torchvision": {"architecture": "shufflenet_v2_x0_5"},
@@ -46,7 +50,7 @@ SMALL = {
     "wavegram_logmel_cnn14": {"width": 4},
     "wavlm": {"num_hidden_layers": 1},
 }
-RATES = {"wavegram_logmel_cnn14": 32000}
+RATES = {"passt": 32000, "wavegram_logmel_cnn14": 32000}
 
 
 def small(name, **spec):
@@ -54,6 +58,8 @@ def small(name, **spec):
 
 
 def build(name, **spec):
+    if name == "passt":
+        pytest.importorskip("hear21passt")
     torch.manual_seed(0)
     return MODELS.build(
         small(name, **spec),

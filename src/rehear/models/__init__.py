@@ -36,6 +36,7 @@ MODELS = Catalogue(
     "model",
     {
         "ast": "rehear.models.audio_spectrogram_transformer:AST",
+        "beats": "rehear.models.beats:BEATs",
         "cnn10": "rehear.models.pann:Cnn10",
         "cnn14": "rehear.models.pann:Cnn14",
         "cnn6": "rehear.models.pann:Cnn6",
@@ -44,6 +45,7 @@ MODELS = Catalogue(
         "ffnn": "rehear.models.ffnn:FFNN",
         "hubert": "rehear.models.wav2vec2:Hubert",
         "leaf": "rehear.models.leaf:LeafEfficientNet",
+        "passt": "rehear.models.passt:PaSST",
         "resnet38": "rehear.models.pann_resnet:ResNet38",
         "seq_ffnn": "rehear.models.seq_ffnn:SeqFFNN",
         "timm": "rehear.models.image_timm:TimmModel",

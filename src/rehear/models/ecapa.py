@@ -277,11 +277,17 @@ def _check_layers(
         raise ValueError(f"kernel_sizes have to be odd, not {list(kernel_sizes)}")
 
 
-def import_speechbrain() -> None:
+def import_speechbrain(model: str = "ecapa_tdnn") -> None:
     """Import speechbrain, but keep the settings of torch that it would change.
 
     It would allow TF32 on GPUs, which changes numbers of all models, and switch off
     profiling of TorchScript.
+
+    Args:
+        model: that needs it, by its name in params.yaml
+
+    Raises:
+        ParamsError: if it is not installed
     """
     quirks = os.environ.get(_QUIRKS, "")
     os.environ[_QUIRKS] = f"{quirks},allow_tf32,disable_jit_profiling"
@@ -291,7 +297,7 @@ def import_speechbrain() -> None:
         if error.name != "speechbrain":
             raise
         raise ParamsError(
-            "model 'ecapa_tdnn' needs the package speechbrain, which is not installed; "
+            f"model '{model}' needs the package speechbrain, which is not installed; "
             "install it with `pip install 'rehear[speechbrain]'`"
         ) from None
     finally:
