@@ -53,7 +53,7 @@ lock: | $(UV)
 	  --python-version 3.10 --generate-hashes --no-header --no-emit-index-url \
 	  --no-emit-find-links --extra albumentations --extra audb \
 	  --extra audiomentations --extra ffmpeg --extra images --extra opensmile \
-	  --extra s3 --extra speechbrain --extra timm \
+	  --extra passt --extra s3 --extra speechbrain --extra timm \
 	  --extra torch-audiomentations --extra torchvision --extra transformers \
 	  --extra dev
 
