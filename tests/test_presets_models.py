@@ -304,7 +304,8 @@ def test_nothing_of_another_model_stays(preset):
 @each_kind
 def test_use_writes_what_fits_together(preset, study):
     part_of(preset)
-    pytest.importorskip({"": "rehear"}.get(preset.extra, preset.extra))
+    packages = {"": "rehear", "passt": "hear21passt"}
+    pytest.importorskip(packages.get(preset.extra, preset.extra))
     front = [] if not preset.needs else ["log_mel_16k"]
     front = ["egemaps"] if preset.name == "ffnn" else front
     presets.use(study, [*front, preset.name])

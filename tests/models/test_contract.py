@@ -199,7 +199,7 @@ def input_of(preset):
 # From scratch and pretrained, most presets build the same model.
 DIFFERENT = list({str((p.settings()[MODEL], input_of(p))): p for p in MADE}.values())
 # Their libraries make tensors on the CPU in between.
-NOT_ABSTRACT = {"ecapa_tdnn", "leaf"}
+NOT_ABSTRACT = {"beats", "ecapa_tdnn", "leaf", "passt"}
 
 
 @pytest.mark.parametrize("preset", DIFFERENT, ids=lambda preset: preset.name)
