@@ -283,3 +283,17 @@ def test_training_does_not_start_from_other_weights_than_asked_for(tmp_path):
 def test_addresses_on_the_hub_name_a_revision():
     url = on_hub("lab/net", file="model.safetensors", revision="0a1b")
     assert url == "https://huggingface.co/lab/net/resolve/0a1b/model.safetensors"
+
+
+def test_a_missing_library_is_told_where_its_weights_are_wanted(tmp_path):
+    class Bare(Net):
+        @classmethod
+        def sources(cls):
+            raise ParamsError("model 'bare' needs the package x")
+
+    MODELS.add("bare", Bare)
+    bare = params(model=Part(name="bare"))
+    with pytest.raises(ParamsError, match="needs the package x"):
+        pretrained.check(bare, tmp_path, arriving=Signal())
+    # Others are not kept from theirs.
+    assert pretrained.find(SOURCE.name, tmp_path, model="ffnn") == SOURCE

@@ -4,6 +4,7 @@ They are published ones, by a name that a model's ``sources`` list, or a file or
 folder of the study: a model of ours, or a checkpoint of somebody else.
 """
 
+import contextlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -37,17 +38,20 @@ def find(weights: str, study: Path, *, model: str) -> Source | Path:
     Raises:
         ParamsError: if there is no such name and no such file
     """
-    known: dict[str, str] = {}
-    for name in dict.fromkeys((model, *MODELS.names())):
-        sources = sources_of(name)
-        if weights in sources:
-            return sources[weights]
-        known |= dict.fromkeys(sources, name)
-    path = study / weights
-    if path.exists():
-        return path
-    mine = [name for name, owner in known.items() if owner == model]
-    listed = f" Known for '{model}': {', '.join(mine[:_NAMED])}" if mine else ""
+    mine = sources_of(model)
+    if weights in mine:
+        return mine[weights]
+    if (study / weights).exists():
+        return study / weights
+    known = [*mine]
+    # Asking all models takes seconds, for the libraries that it loads.
+    for name in MODELS.names():
+        with contextlib.suppress(ParamsError):  # a library that is not installed
+            sources = sources_of(name)
+            if weights in sources:
+                return sources[weights]
+            known += sources
+    listed = f" Known for '{model}': {', '.join([*mine][:_NAMED])}" if mine else ""
     more = ", …" if len(mine) > _NAMED else ""
     raise ParamsError(
         f"{KEY}: no published weights are called '{weights}', and no file or folder "
@@ -58,13 +62,11 @@ def find(weights: str, study: Path, *, model: str) -> Source | Path:
 def sources_of(name: str) -> Mapping[str, Source]:
     """Return the published weights of a model by name.
 
-    Where the library of a model is not installed, none are known.
+    Raises:
+        ParamsError: if the library of the model is not installed
     """
     part: Any = MODELS.get(name)
-    try:
-        return part.sources() if hasattr(part, "sources") else {}
-    except ParamsError:
-        return {}
+    return part.sources() if hasattr(part, "sources") else {}
 
 
 def check(params: Params, study: Path, *, arriving: Signal) -> None:
@@ -81,10 +83,11 @@ def check(params: Params, study: Path, *, arriving: Signal) -> None:
     weights, name = params.pretrained.weights, name_of(params.model)
     if not weights:
         return
-    found = find(weights, study, model=name)
+    mine = sources_of(name)
+    found = mine.get(weights) or find(weights, study, model=name)
     if isinstance(found, Path):
         return
-    if weights not in sources_of(name):
+    if weights not in mine:
         raise ParamsError(
             f"{KEY}: '{weights}' are not for the model '{name}'; choose others, or "
             "another model"

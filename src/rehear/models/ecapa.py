@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rehear.errors import ModelError, ParamsError
+from rehear.errors import ModelError
+from rehear.extras import needed
 from rehear.models.ffnn import FFNN
 from rehear.models.sources import Source, on_hub
 from rehear.signals import WAVEFORM
@@ -292,14 +293,8 @@ def import_speechbrain(model: str = "ecapa_tdnn") -> None:
     quirks = os.environ.get(_QUIRKS, "")
     os.environ[_QUIRKS] = f"{quirks},allow_tf32,disable_jit_profiling"
     try:
-        import speechbrain  # noqa: F401
-    except ModuleNotFoundError as error:
-        if error.name != "speechbrain":
-            raise
-        raise ParamsError(
-            f"model '{model}' needs the package speechbrain, which is not installed; "
-            "install it with `pip install 'rehear[speechbrain]'`"
-        ) from None
+        with needed(f"model '{model}'", "speechbrain"):
+            import speechbrain  # noqa: F401
     finally:
         del os.environ[_QUIRKS]
         if quirks:

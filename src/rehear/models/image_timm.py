@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rehear.errors import ModelError, ParamsError, suggest
+from rehear.errors import ModelError, suggest
+from rehear.extras import needed
 from rehear.models import images
 from rehear.models.sources import Source, on_hub
 from rehear.signals import IMAGE, SPECTROGRAM
@@ -131,15 +132,8 @@ class TimmModel(nn.Module):
 
 
 def _timm() -> Any:
-    try:
+    with needed("model 'timm'", "timm", "torchvision"):
         import timm
-    except ModuleNotFoundError as error:
-        if error.name not in ("timm", "torchvision"):
-            raise
-        raise ParamsError(
-            f"model 'timm' needs the package {error.name}, which is not installed; "
-            "install it with `pip install 'rehear[timm]'`"
-        ) from None
     return timm
 
 

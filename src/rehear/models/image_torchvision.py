@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from rehear.errors import ModelError, ParamsError, suggest
+from rehear.errors import ModelError, suggest
+from rehear.extras import needed
 from rehear.models import images
 from rehear.models.sources import Source
 from rehear.signals import IMAGE, SPECTROGRAM
@@ -197,15 +198,8 @@ def _windows(old: int, new: int, *, like: Tensor) -> Tensor:
 
 
 def _library() -> Any:
-    try:
+    with needed("model 'torchvision'", "torchvision"):
         import torchvision.models
-    except ModuleNotFoundError as error:
-        if error.name != "torchvision":
-            raise
-        raise ParamsError(
-            "model 'torchvision' needs the package torchvision, which is not "
-            "installed; install it with `pip install 'rehear[torchvision]'`"
-        ) from None
     return torchvision.models
 
 

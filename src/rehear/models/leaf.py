@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rehear.errors import ModelError, ParamsError, suggest
+from rehear.errors import ModelError, suggest
+from rehear.extras import needed
 from rehear.models.filterbanks import FILTERBANKS
 from rehear.models.pcen import Pcen
 from rehear.models.sources import Source, on_hub
@@ -322,13 +323,6 @@ def _source(name: str, published: Any) -> Source:
 
 
 def _timm() -> Any:
-    try:
+    with needed("model 'leaf'", "timm", "torchvision"):
         import timm
-    except ModuleNotFoundError as error:
-        if error.name != "timm":
-            raise
-        raise ParamsError(
-            "model 'leaf' needs the package timm, which is not installed; install it "
-            "with `pip install 'rehear[timm]'`"
-        ) from None
     return timm

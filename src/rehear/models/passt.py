@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rehear.errors import ModelError, ParamsError
+from rehear.errors import ModelError
+from rehear.extras import needed
 from rehear.models import transformer
 from rehear.models.sources import Source
 from rehear.signals import WAVEFORM
@@ -220,16 +221,8 @@ def _transformer(**arguments: Any) -> Any:
 
 
 def _library() -> Any:
-    try:
+    with needed("model 'passt'", "hear21passt", "timm", extra="passt"):
         from hear21passt.models import passt
-    except ModuleNotFoundError as error:
-        name = (error.name or "").partition(".")[0]
-        if name not in ("hear21passt", "timm"):
-            raise
-        raise ParamsError(
-            f"model 'passt' needs the package {name}, which is not installed; "
-            "install it with `pip install 'rehear[passt]'`"
-        ) from None
     return passt
 
 

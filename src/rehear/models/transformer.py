@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from rehear.errors import ParamsError, suggest
+from rehear.errors import suggest
+from rehear.extras import needed
 
 Tensors = Mapping[str, Tensor]
 
@@ -23,15 +24,8 @@ def library(model: str) -> Any:
     Raises:
         ParamsError: if it is not installed
     """
-    try:
+    with needed(f"model '{model}'", "transformers"):
         import transformers
-    except ModuleNotFoundError as error:
-        if error.name != "transformers":
-            raise
-        raise ParamsError(
-            f"model '{model}' needs the package transformers, which is not installed; "
-            "install it with `pip install 'rehear[transformers]'`"
-        ) from None
     return transformers
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from rehear import blas
-from rehear.errors import DataError, ParamsError, suggest
+from rehear.errors import DataError, suggest
+from rehear.extras import needed
 from rehear.signals import FEATURES, WAVEFORM
 
 CONFIG = "preprocessor_config.json"
@@ -153,13 +154,6 @@ def _read(checkpoint: Path, model: str) -> dict[str, Any]:
 
 
 def _transformers() -> Any:
-    try:
+    with needed("transform 'feature_extractor'", "transformers"):
         import transformers
-    except ModuleNotFoundError as error:
-        if error.name != "transformers":
-            raise
-        raise ParamsError(
-            "transform 'feature_extractor' needs the package transformers, which is not"
-            " installed; install it with `pip install 'rehear[transformers]'`"
-        ) from None
     return transformers

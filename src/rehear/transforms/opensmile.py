@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rehear.errors import DataError, ParamsError, suggest
+from rehear.errors import DataError, suggest
+from rehear.extras import needed
 from rehear.signals import FEATURES, SPECTROGRAM, WAVEFORM
 
 _LEVELS = {"functionals": "func", "lld": "lld", "lld_de": "lld_de"}
@@ -201,13 +202,6 @@ def _standard(opensmile: Any, feature_set: str, level: str, *, deltas: bool) -> 
 
 
 def _opensmile() -> Any:
-    try:
+    with needed("transform 'opensmile'", "opensmile"):
         import opensmile
-    except ModuleNotFoundError as error:
-        if error.name != "opensmile":
-            raise
-        raise ParamsError(
-            "transform 'opensmile' needs the package opensmile, which is not installed;"
-            " install it with `pip install 'rehear[opensmile]'`"
-        ) from None
     return opensmile
