@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,13 @@ def recordings() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real recordings not found in {folder}; set REHEAR_TEST_DATA")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _without_lazy_modules() -> Iterator[None]:
+    """Leave none of speechbrain's modules that raise when hypothesis looks at them."""
+    yield
+    if "speechbrain" in sys.modules:
+        for name, module in list(sys.modules.items()):
+            if type(module).__module__ == "speechbrain.utils.importutils":
+                del sys.modules[name]

@@ -4,10 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from rehear import audio, checking, manifest, params, pipeline
 from rehear.errors import DataError, ParamsError, RehearError
 from rehear.manifest import Clip, Manifest
+from rehear.models import MODELS
 
 
 @pytest.fixture
@@ -108,8 +110,11 @@ def test_augmentations_are_tried_out(study):
         ({"model": {"name": "ffnn"}}, r"model 'ffnn' takes a vector"),
         ({"preprocess__transforms": ["log_mel", "mono"]}, r"'mono'"),
         ({"model": {"name": "cnn10", "width": "wide"}}, r"width: expected a whole num"),
-        ({"model": {"name": "cnn10", "width": -1}}, r"'cnn10': Trying to create tens"),
-        ({"model": {"name": "cnn10", "dropout": 2}}, r"cannot take features \(1, 64, "),
+        ({"model": {"name": "cnn10", "width": -1}}, r"width must be 1 or more, got -1"),
+        (
+            {"model": {"name": "cnn10", "dropout": 2}},
+            r"dropout and head_dropout must be",
+        ),
         (
             {"train__scheduler": {"name": "step", "epochs": 0}},
             r"epochs must be 1 or mo",
@@ -187,3 +192,22 @@ def test_stages_refuse_a_wrong_order_before_any_work(
     monkeypatch.setattr(cli, "_function", lambda stage: pytest.fail("it ran"))
     assert cli.main(command) == 1
     assert "augmentation 'polarity' takes a waveform" in capsys.readouterr().err
+
+
+class Fragile(torch.nn.Module):
+    """A study's own model that is for other features."""
+
+    def __init__(self, *, num_outputs, input_shape):
+        super().__init__()
+        self.head = torch.nn.Linear(7, num_outputs)
+
+    def forward(self, features):
+        return self.head(features.flatten(1))
+
+
+def test_features_that_a_model_cannot_take_are_told(study, monkeypatch):
+    monkeypatch.setattr(MODELS, "_table", dict(MODELS._table))
+    MODELS.add("fragile", Fragile)
+    values = change(study, model={"name": "fragile"})
+    with pytest.raises(ParamsError, match=r"'fragile' cannot take features \(1, 64, "):
+        checking.dry_run(study, values)

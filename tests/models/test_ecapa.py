@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rehear.errors import ModelError, ParamsError
-from rehear.models import MODELS, structure
+from rehear.models import MODELS, ecapa, structure
 
 SMALL = {
     "channels": [16, 16, 16, 16, 24],
@@ -250,3 +250,10 @@ with torch.device("meta"):
 assert flags() == before, (before, flags())
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_speechbrain_leaves_no_modules_that_raise_when_looked_at():
+    pytest.importorskip("speechbrain")
+    ecapa.import_speechbrain()
+    for module in list(sys.modules.values()):
+        hasattr(module, "__wrapped__")

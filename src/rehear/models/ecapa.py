@@ -1,6 +1,7 @@
 """ECAPA-TDNN: embeddings of speakers from the waveform."""
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ RATE = 16000
 MELS = 80
 HOP = RATE // 100
 _QUIRKS = "SB_DISABLE_QUIRKS"
+_LAZY = "speechbrain.utils.importutils"
 
 
 class EcapaTdnn(nn.Module):
@@ -279,10 +281,11 @@ def _check_layers(
 
 
 def import_speechbrain(model: str = "ecapa_tdnn") -> None:
-    """Import speechbrain, but keep the settings of torch that it would change.
+    """Import speechbrain, but keep the state of the process that it would change.
 
-    It would allow TF32 on GPUs, which changes numbers of all models, and switch off
-    profiling of TorchScript.
+    It would allow TF32 on GPUs, which changes numbers of all models, switch off
+    profiling of TorchScript, and leave modules in ``sys.modules`` that raise when
+    somebody looks at them, as ``inspect`` does.
 
     Args:
         model: that needs it, by its name in params.yaml
@@ -299,3 +302,6 @@ def import_speechbrain(model: str = "ecapa_tdnn") -> None:
         del os.environ[_QUIRKS]
         if quirks:
             os.environ[_QUIRKS] = quirks
+    for name, module in list(sys.modules.items()):
+        if type(module).__module__ == _LAZY:
+            del sys.modules[name]
