@@ -90,7 +90,7 @@ def compare(
 
 _COLUMNS = (
     "work",
-    "autrainer",
+    "other",
     "rehear",
     "ratio",
     "lowest–highest",

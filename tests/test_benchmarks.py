@@ -232,11 +232,11 @@ def test_quick_benchmark_runs(name, tmp_path, recordings):
     found = json.loads(out.read_text())
     assert found["benchmarks"][name]["comparisons"]
     assert found["machine"]["cores"] >= 1
-    assert "| work | autrainer | rehear | ratio |" in answer.stdout
+    assert "| work | other | rehear | ratio |" in answer.stdout
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["batches", "scale", "copies"])
+@pytest.mark.parametrize("name", ["batches", "scale", "copies", "models", "precision"])
 def test_benchmark_of_rehear_alone_runs(name, tmp_path, recordings):
     out = tmp_path / "results.json"
     answer = run(name, "--quick", "--data", str(recordings / "fsdd"), "--out", str(out))
