@@ -211,3 +211,20 @@ def test_features_that_a_model_cannot_take_are_told(study, monkeypatch):
     values = change(study, model={"name": "fragile"})
     with pytest.raises(ParamsError, match=r"'fragile' cannot take features \(1, 64, "):
         checking.dry_run(study, values)
+
+
+def test_weights_to_be_downloaded_are_told_with_their_licence(study):
+    front = {"name": "log_mel", "n_fft": 512, "hop_length": 160, "n_mels": 64}
+    front |= {"f_min": 50, "f_max": 8000, "amin": 1e-10}
+    change(
+        study,
+        model={"name": "cnn14"},
+        pretrained={"weights": "panns/cnn14-16k"},
+        preprocess__transforms=["mono", {"name": "fit", "seconds": 1.0}, front],
+    )
+    assert [*checking.check(study)][-1] == (
+        "pretrained weights: panns/cnn14-16k, 359 MB, licence CC BY 4.0"
+    )
+    change(study, pretrained={"weights": "panns/cnn10-32k"})
+    with pytest.raises(ParamsError, match=r"are not for the model 'cnn14'"):
+        list(checking.check(study))

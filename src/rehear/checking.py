@@ -51,6 +51,21 @@ def check(study: Path) -> Iterator[str]:
     yield from _fold_notes(params)
     yield from _check_pipeline(study, params)
     yield " → ".join(dry_run(study, params))
+    yield from _weights_notes(study, params)
+
+
+def _weights_notes(study: Path, params: Params) -> Iterator[str]:
+    """Say what will be downloaded for the model, and under which licence."""
+    from rehear import pretrained
+    from rehear.models.sources import Source
+
+    weights = params.pretrained.weights
+    if not weights:
+        return
+    found = pretrained.find(weights, study, model=name_of(params.model))
+    if isinstance(found, Source):
+        size = f", {found.size / 1e6:.0f} MB" if found.size else ""
+        yield f"pretrained weights: {weights}{size}, licence {found.licence}"
 
 
 def _fold_notes(params: Params) -> Iterator[str]:
