@@ -63,7 +63,13 @@ def clip_set(shape, task, seed):
     return ClipSet(Stored(shape, seed), range(COUNT), targets, seed=1)
 
 
-@pytest.mark.parametrize("learnt", LEARNT.items(), ids=lambda item: item[0])
+EACH_TASK = [
+    pytest.param(item, marks=[] if item[0] == "classification" else pytest.mark.slow)
+    for item in LEARNT.items()
+]
+
+
+@pytest.mark.parametrize("learnt", EACH_TASK, ids=lambda item: item[0])
 @pytest.mark.parametrize("name", MODELS.names())
 def test_every_part_is_trained_saved_and_loaded_for_every_task(name, learnt, tmp_path):
     task = tasks.restore({"name": learnt[0], **learnt[1]})

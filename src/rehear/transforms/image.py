@@ -136,7 +136,7 @@ class Resize:
             )
         ]
         if self.interpolation == "nearest":
-            rows, columns = (np.arange(n) * old // n for old, n in sides)
+            rows, columns = (_nearest(old, new) for old, new in sides)
             return x[:, rows[:, None], columns]
         out = x
         for axis, (old, new) in zip((2, 1), reversed(sides), strict=True):
@@ -148,6 +148,13 @@ class Resize:
                 values = values @ weights.T if axis == 2 else weights @ values
                 out = _as(values, x.dtype)
         return out
+
+
+def _nearest(old: int, new: int) -> np.ndarray:
+    """Return which pixels to take, by torch's positions, which are float32."""
+    step = np.float32(old) / np.float32(new)
+    places = (np.arange(new, dtype=np.float32) * step).astype(np.int64)
+    return np.minimum(places, old - 1)
 
 
 def _as(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
