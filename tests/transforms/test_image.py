@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
@@ -66,6 +66,7 @@ def test_resize_equals_torchvision(interpolation, antialias, before, after):
     interpolation=st.sampled_from(list(MODES)),
     antialias=st.booleans(),
 )
+@example(sides=(39, 2, 33, 2), interpolation="nearest", antialias=False)
 def test_resize_of_any_size_equals_torchvision(sides, interpolation, antialias):
     x = image(1, *sides[:2])
     resize = Resize(
