@@ -1,6 +1,7 @@
 """LEAF: its parts against loops and other implementations, and the whole model."""
 
 import math
+import subprocess
 import sys
 
 import numpy as np
@@ -288,6 +289,21 @@ def test_models_are_built_on_the_meta_device(name):
     with torch.device("meta"):
         model = build(initialization=name)
     assert all(p.is_meta for p in model.parameters())
+
+
+def test_the_device_holds_where_transformers_has_loaded_a_model_before():
+    program = """
+import torch
+from transformers.initialization import meta_device_safe_creation_ops
+from rehear.models.filterbanks import FILTERBANKS
+
+with torch.device("meta"), meta_device_safe_creation_ops():
+    torch.zeros(1)
+with torch.device("meta"):
+    for name, fill in FILTERBANKS.items():
+        assert all(t.is_meta for t in fill(8, 60, 7800, 16000)), name
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_it_has_the_size_of_timms_network_and_the_front_end():

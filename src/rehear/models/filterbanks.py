@@ -14,7 +14,7 @@ _POINTS = 512  # of the FFT on whose bins ``mel_fft`` measures
 def mel(count: int, low: float, high: float, rate: int) -> Filters:
     """Return filters evenly spaced in mel, each from one neighbour to the other."""
     lowest, highest = (math.log1p(f / 700) for f in (low, high))
-    peaks = 700 * torch.expm1(torch.linspace(lowest, highest, count + 2))
+    peaks = 700 * torch.expm1(_spaced(lowest, highest, count + 2))
     return peaks[1:-1], peaks[2:] - peaks[:-2]
 
 
@@ -56,7 +56,7 @@ def bark(count: int, low: float, high: float, rate: int) -> Filters:
 
 def linear_constant(count: int, low: float, high: float, rate: int) -> Filters:
     """Return filters evenly spaced in Hz, of one width."""
-    return torch.linspace(low, high, count), _even(count, low, high)
+    return _spaced(low, high, count), _even(count, low, high)
 
 
 def constant(count: int, low: float, high: float, rate: int) -> Filters:
@@ -73,6 +73,13 @@ def uniform(count: int, low: float, high: float, rate: int) -> Filters:
 def zeros(count: int, low: float, high: float, rate: int) -> Filters:
     """Return equal low-pass filters."""
     return torch.zeros(count), torch.full((count,), math.sqrt(high - low))
+
+
+def _spaced(first: float, last: float, count: int) -> Tensor:
+    # The device is named because transformers, while it loads a model, puts another
+    # function in the place of linspace; where torch looks then for the first time, it
+    # never gives the true one the device in force.
+    return torch.linspace(first, last, count, device=torch.get_default_device())
 
 
 def _even(count: int, low: float, high: float) -> Tensor:
