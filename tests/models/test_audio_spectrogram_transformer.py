@@ -135,10 +135,10 @@ def test_equals_the_original_with_its_checkpoint(small, pooling, tmp_path):
     model = loaded(build(pooling=pooling), tensors)
     out = reference(features())
     pooled = {"mean": out.last_hidden_state.mean(1), "cls+distil": out.pooler_output}
-    embedding = model.hidden(pooled[pooling])
+    embedding = model.ffnn.hidden(pooled[pooling])
     torch.testing.assert_close(model.embed(features()), embedding, rtol=0, atol=1e-5)
     torch.testing.assert_close(
-        model(features()), model.head(embedding), rtol=0, atol=1e-5
+        model(features()), model.ffnn.head(embedding), rtol=0, atol=1e-5
     )
     assert embedding.shape == (2, 8)
 

@@ -126,9 +126,9 @@ def test_official_weights_fit_and_leave_the_head(tmp_path, num_layers):
     _, path = original(tmp_path, body(source))
     model = build(num_layers=num_layers)
     tensors = checkpoint.read_foreign(path, entry="model")
-    head = model.head.weight.clone()
+    head = model.ffnn.head.weight.clone()
     pretrained.fit(model, tensors, name="official")
-    assert torch.equal(model.head.weight, head)
+    assert torch.equal(model.ffnn.head.weight, head)
     for name, tensor in body(model).items():
         assert torch.equal(tensor, source.state_dict()[name])
 
@@ -136,7 +136,8 @@ def test_official_weights_fit_and_leave_the_head(tmp_path, num_layers):
 def test_the_layer_fine_tuned_on_audioset_is_the_head(tmp_path):
     source = unlike_at_first(build(num_layers=1))
     named = {
-        f"predictor.{key}": value for key, value in source.head.state_dict().items()
+        f"predictor.{key}": value
+        for key, value in source.ffnn.head.state_dict().items()
     }
     theirs, path = original(tmp_path, {**body(source), **named}, label_count=4)
     model = build(num_layers=1).eval()
@@ -147,7 +148,9 @@ def test_the_layer_fine_tuned_on_audioset_is_the_head(tmp_path):
     outputs = model(wave[:, None]).sigmoid()
     torch.testing.assert_close(outputs, scores, rtol=1e-5, atol=1e-5)
     pretrained.fit(build(), tensors, name="official")
-    with pytest.raises(ModelError, match="lacks hidden.0.bias, hidden.0.weight"):
+    with pytest.raises(
+        ModelError, match="lacks ffnn.hidden.0.bias, ffnn.hidden.0.weight"
+    ):
         pretrained.fit(build(), tensors, name="official", keep_head=True)
 
 
@@ -173,7 +176,7 @@ def test_padding_changes_nothing():
         alone = model.encode(x[i : i + 1, :, :length])
         torch.testing.assert_close(encoded[i], alone[0], rtol=1e-5, atol=1e-5)
     assert torch.equal(model(x, lengths), model.decode(encoded))
-    assert torch.equal(model.embed(x, lengths), model.hidden(encoded))
+    assert torch.equal(model.embed(x, lengths), model.ffnn.hidden(encoded))
 
 
 def test_training_is_deterministic_and_draws_nothing_of_numpys():
@@ -206,7 +209,7 @@ def test_the_embedding_is_what_the_head_sees():
     x = torch.randn(2, 1, 4000)
     embedded = model.embed(x)
     assert embedded.shape == (2, 512)
-    assert torch.equal(model.head(embedded), model(x))
+    assert torch.equal(model.ffnn.head(embedded), model(x))
     assert torch.equal(model.decode(model.encode(x)), model(x))
     assert build(num_layers=1).embed(x).shape == (2, 768)
 
@@ -226,7 +229,7 @@ def test_published_files_are_pinned():
             {"input_shape": (2, 8000)},
             r"takes a waveform \(1, samples\), but .* \(2, 8000",
         ),
-        ({"input_shape": (1, 64, 51)}, "no spectrogram or features after it"),
+        ({"input_shape": (1, 64, 51)}, "without a spectrogram"),
         ({"sample_rate": 32000}, "preprocess.sample_rate to 16000"),
     ],
 )

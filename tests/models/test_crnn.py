@@ -129,7 +129,9 @@ def test_clips_too_short_for_a_frame_are_refused(architecture):
 
 @pytest.mark.parametrize("shape", [(2, 4000), (4000,), (1, 64, 51)])
 def test_features_that_are_no_waveform_are_refused(shape):
-    with pytest.raises(ModelError, match=r"takes a waveform \(1, samples\).* put mono"):
+    with pytest.raises(
+        ModelError, match=r"takes a waveform \(1, samples\).* end .* mono"
+    ):
         MODELS.build("crnn", num_outputs=2, input_shape=shape)
 
 

@@ -199,9 +199,9 @@ def test_each_weight_is_of_one_group():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"input_shape": (2, 4800)}, r"takes a waveform .* \(2, 4800\); put mono"),
-        ({"input_shape": (1, 80, 51)}, "no spectrogram or features after it"),
-        ({"sample_rate": 44100}, "takes 16000 Hz, but the waveform has 44100 Hz"),
+        ({"input_shape": (2, 4800)}, r"takes a waveform .* \(2, 4800\); end .* mono"),
+        ({"input_shape": (1, 80, 51)}, "without a spectrogram"),
+        ({"sample_rate": 44100}, "takes waveforms at 16000 Hz, but they have 44100 Hz"),
     ],
 )
 def test_features_that_do_not_fit_are_refused(given, message):

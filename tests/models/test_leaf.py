@@ -382,8 +382,8 @@ def test_arguments_that_make_no_sense_are_refused(spec, message):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((2, 4800), r"one channel \(1, samples\), but features are \(2, 4800\)"),
-        ((1, 64, 51), "end preprocess.transforms with mono and fit"),
+        ((2, 4800), r"a waveform \(1, samples\), but features are \(2, 4800\)"),
+        ((1, 64, 51), "end preprocess.transforms with mono, without"),
         ((4800,), "takes a waveform"),
         ((1, 400), "at least one filter, 401 samples, but they have 400; give it"),
     ],

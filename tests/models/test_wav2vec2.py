@@ -97,9 +97,11 @@ def test_equals_the_original(name, architecture):
     model = loaded(build(name, architecture=architecture), reference.state_dict())
     features = torch.stack(waveforms(1600, 1600))
     states = reference(features[:, 0]).last_hidden_state
-    embedding = model.hidden(states.mean(dim=1))
+    embedding = model.ffnn.hidden(states.mean(dim=1))
     torch.testing.assert_close(model.embed(features), embedding, rtol=0, atol=1e-5)
-    expected = functional.linear(embedding, model.head.weight, model.head.bias)
+    expected = functional.linear(
+        embedding, model.ffnn.head.weight, model.ffnn.head.bias
+    )
     torch.testing.assert_close(model(features), expected, rtol=0, atol=1e-5)
     assert embedding.shape == (2, 8)
 
@@ -158,7 +160,7 @@ def test_published_checkpoints_fit(name, architecture, suffix, factors, tmp_path
     features = torch.stack(waveforms(1200))
     states = encoder(features[:, 0]).last_hidden_state.mean(dim=1)
     torch.testing.assert_close(
-        model.embed(features), model.hidden(states), rtol=0, atol=1e-5
+        model.embed(features), model.ffnn.hidden(states), rtol=0, atol=1e-5
     )
 
 
@@ -179,7 +181,7 @@ def test_first_layers(name, architecture):
     features = torch.stack(waveforms(1200))
     states = reference(features[:, 0]).last_hidden_state.mean(dim=1)
     torch.testing.assert_close(
-        model.embed(features), model.hidden(states), rtol=0, atol=1e-5
+        model.embed(features), model.ffnn.hidden(states), rtol=0, atol=1e-5
     )
 
 

@@ -73,10 +73,10 @@ def test_equals_the_original_with_its_checkpoint(pooling, tmp_path):
         tokens = torch.full((2, 1), 50258)
         out = reference.model(features(), decoder_input_ids=tokens, use_cache=False)
         states = out.last_hidden_state[:, 0]
-    embedding = model.hidden(states)
+    embedding = model.ffnn.hidden(states)
     torch.testing.assert_close(model.embed(features()), embedding, rtol=0, atol=1e-5)
     torch.testing.assert_close(
-        model(features()), model.head(embedding), rtol=0, atol=1e-5
+        model(features()), model.ffnn.head(embedding), rtol=0, atol=1e-5
     )
     assert embedding.shape == (2, 8)
 

@@ -8,12 +8,12 @@ those of https://huggingface.co/docs/transformers.
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from rehear.errors import ModelError
 from rehear.models import transformer
-from rehear.models.ffnn import hidden_layers
+from rehear.models.ffnn import FFNN, EncoderFFNN
 from rehear.models.sources import Source, on_hub
 from rehear.signals import FEATURES
 
@@ -33,7 +33,7 @@ _NAMES = (
 )
 
 
-class AST(nn.Module):
+class AST(EncoderFFNN):
     """AST, and a small network behind.
 
     Its input is what ``feature_extractor`` with ``model: ast`` gives, of 1024 frames
@@ -59,7 +59,6 @@ class AST(nn.Module):
     """
 
     takes = FEATURES
-    head_modules = ("hidden", "head")
     extractor = 1
 
     def __init__(
@@ -84,11 +83,13 @@ class AST(nn.Module):
             num_mel_bins=input_shape[1],
         )
         self.encoder = library.ASTModel(self.config)
-        size = self.config.hidden_size
-        self.hidden = hidden_layers(
-            size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+        self.ffnn = FFNN(
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            num_outputs=num_outputs,
+            input_shape=(self.config.hidden_size,),
         )
-        self.head = nn.Linear(hidden_size if num_layers > 1 else size, num_outputs)
 
     @property
     def blocks(self) -> list[tuple[str, ...]]:
@@ -157,16 +158,6 @@ class AST(nn.Module):
         states = self.encoder(features).last_hidden_state
         tokens = states[:, :2] if self.pooling == "cls+distil" else states
         return tokens.mean(dim=1)
-
-    def embed(self, features: Tensor) -> Tensor:
-        """Return the last hidden layer ``(batch, hidden_size)``."""
-        return self.hidden(self.encode(features))
-
-    def decode(self, encoded: Tensor) -> Tensor:
-        return self.head(self.hidden(encoded))
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.decode(self.encode(features))
 
 
 def _check(shape: tuple[int, ...]) -> None:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rehear.errors import ModelError
 from rehear.models import transformer
 from rehear.models.ecapa import import_speechbrain
-from rehear.models.ffnn import hidden_layers
+from rehear.models.ffnn import FFNN, EncoderFFNN
 from rehear.models.sources import Source, on_hub
+from rehear.models.waveform import check_rate, check_shape
 from rehear.signals import WAVEFORM
 
 RATE = 16000
@@ -47,7 +47,7 @@ _CITATION = (
 )
 
 
-class BEATs(nn.Module):
+class BEATs(EncoderFFNN):
     """BEATs, its last states averaged over all patches, and a small network behind.
 
     Clips are waveforms at 16 kHz. 128 log-mel bands of 25 ms every 10 ms, made as
@@ -82,7 +82,6 @@ class BEATs(nn.Module):
 
     takes = WAVEFORM
     varied = True
-    head_modules = ("hidden", "head")
     extractor = 1
 
     def __init__(
@@ -97,7 +96,8 @@ class BEATs(nn.Module):
         sample_rate: int,
     ) -> None:
         super().__init__()
-        _check(input_shape, sample_rate)
+        check_shape("beats", input_shape)
+        check_rate("beats", sample_rate, wanted=RATE)
         import_speechbrain("beats")
         from speechbrain.lobes.models.beats import BEATsConfig
 
@@ -111,10 +111,13 @@ class BEATs(nn.Module):
         self.layer_norm = nn.LayerNorm(config.embed_dim)
         self.post_extract_proj = nn.Linear(config.embed_dim, size)
         self.encoder = _transformer(config)
-        self.hidden = hidden_layers(
-            size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+        self.ffnn = FFNN(
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            num_outputs=num_outputs,
+            input_shape=(size,),
         )
-        self.head = nn.Linear(hidden_size if num_layers > 1 else size, num_outputs)
 
     @property
     def blocks(self) -> list[tuple[str, ...]]:
@@ -197,19 +200,6 @@ class BEATs(nn.Module):
         states = self._transformed(x, padded).masked_fill(padded[..., None], 0)
         return states.sum(dim=1) / patches[:, None]
 
-    def embed(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return the last hidden layer ``(batch, hidden_size)``.
-
-        Of a single linear layer, that is the mean state of the encoder.
-        """
-        return self.hidden(self.encode(features, lengths))
-
-    def decode(self, encoded: Tensor) -> Tensor:
-        return self.head(self.hidden(encoded))
-
-    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.decode(self.encode(features, lengths))
-
     def _patches(self, waveform: Tensor) -> Tensor:
         """Return patches ``(batch, patches, states)``, all bands of a time in a row."""
         x = self.patch_embedding(_bands(waveform)[:, None])
@@ -267,20 +257,5 @@ def _bands(waveform: Tensor) -> Tensor:
 
 def _renamed(name: str) -> str:
     if name.startswith("predictor."):
-        return name.replace("predictor", "head", 1)
+        return name.replace("predictor", "ffnn.head", 1)
     return _RENAMED.get(name, name)
-
-
-def _check(shape: tuple[int, ...], rate: int) -> None:
-    if len(shape) != 2 or shape[0] != 1:
-        raise ModelError(
-            f"model 'beats' takes a waveform (1, samples), but features are {shape}; "
-            "put mono into preprocess.transforms, and no spectrogram or features after "
-            "it"
-        )
-    if rate not in (0, RATE):  # 0: not known
-        raise ModelError(
-            f"model 'beats' takes waveforms at {RATE} Hz, but they have {rate} Hz; set "
-            f"preprocess.sample_rate to {RATE}, or put {{name: resample, rate: "
-            f"{RATE}}} into preprocess.transforms"
-        )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rehear.errors import ModelError, suggest
 from rehear.models.recurrent import Recurrent
+from rehear.models.waveform import check_shape
 from rehear.signals import WAVEFORM
 
 
@@ -144,12 +145,7 @@ class CRNN(nn.Module):
                 f"{suggest(architecture, ARCHITECTURES)} Known: "
                 f"{', '.join(ARCHITECTURES)}"
             )
-        if len(input_shape) != 2 or input_shape[0] != 1:
-            raise ModelError(
-                f"model 'crnn' takes a waveform (1, samples), but features are "
-                f"{input_shape}; put mono into preprocess.transforms, and no "
-                "spectrogram or features after it"
-            )
+        check_shape("crnn", input_shape)
         self.layers, activation = ARCHITECTURES[architecture]
         channels = [1, *(layer.channels for layer in self.layers)]
         self.convolutions = nn.Sequential(

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rehear.errors import ModelError
 from rehear.extras import needed
-from rehear.models.ffnn import FFNN
+from rehear.models.ffnn import FFNN, EncoderFFNN
 from rehear.models.sources import Source, on_hub
+from rehear.models.waveform import check_rate, check_shape
 from rehear.signals import WAVEFORM
 
 RATE = 16000
@@ -22,7 +22,7 @@ _QUIRKS = "SB_DISABLE_QUIRKS"
 _LAZY = "speechbrain.utils.importutils"
 
 
-class EcapaTdnn(nn.Module):
+class EcapaTdnn(EncoderFFNN):
     """ECAPA-TDNN of SpeechBrain on the waveform, then linear layers.
 
     Log-mel bands of 25 ms every 10 ms, less their mean over the clip, as SpeechBrain
@@ -64,7 +64,6 @@ class EcapaTdnn(nn.Module):
 
     takes = WAVEFORM
     varied = True
-    head_modules = ("ffnn",)
 
     def __init__(  # noqa: PLR0913 - hyper-parameters of two networks
         self,
@@ -84,7 +83,8 @@ class EcapaTdnn(nn.Module):
         sample_rate: int,
     ) -> None:
         super().__init__()
-        _check_features(input_shape, sample_rate)
+        check_shape("ecapa_tdnn", input_shape)
+        check_rate("ecapa_tdnn", sample_rate, wanted=RATE)
         _check_layers(channels, kernel_sizes, dilations, scale=res2net_scale)
         import_speechbrain()
         from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
@@ -150,19 +150,6 @@ class EcapaTdnn(nn.Module):
         frames = None if lengths is None else lengths.to(features.device) // HOP + 1
         x = self._bands(features.squeeze(1), frames)
         return self._encoded(x, frames)
-
-    def embed(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return the last hidden layer ``(batch, hidden_size)``.
-
-        Of a single linear layer, that is the encoder's embedding.
-        """
-        return self.ffnn.embed(self.encode(features, lengths))
-
-    def decode(self, encoded: Tensor) -> Tensor:
-        return self.ffnn(encoded)
-
-    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.decode(self.encode(features, lengths))
 
     def _bands(self, waveform: Tensor, frames: Tensor | None) -> Tensor:
         """Return log-mel bands ``(batch, frames, mels)``, less their means."""
@@ -241,21 +228,6 @@ def _normalised(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
     return functional.batch_norm(
         x, mean, variance, norm.weight, norm.bias, eps=norm.eps
     )
-
-
-def _check_features(shape: tuple[int, ...], sample_rate: int) -> None:
-    if len(shape) != 2 or shape[0] != 1:
-        raise ModelError(
-            f"model 'ecapa_tdnn' takes a waveform (1, samples), but features are "
-            f"{shape}; put mono into preprocess.transforms, and no spectrogram or "
-            "features after it"
-        )
-    if sample_rate not in (0, RATE):
-        raise ModelError(
-            f"model 'ecapa_tdnn' takes {RATE} Hz, but the waveform has {sample_rate} "
-            f"Hz; set preprocess.sample_rate to {RATE}, or put {{name: resample, rate: "
-            f"{RATE}}} into preprocess.transforms"
-        )
 
 
 def _check_layers(

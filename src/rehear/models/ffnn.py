@@ -1,34 +1,12 @@
-"""Feed-forward network for feature vectors, such as openSMILE functionals."""
+"""Feed-forward network, for feature vectors and behind encoders."""
 
 import itertools
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from rehear.errors import ModelError
 from rehear.signals import FEATURES
-
-
-def hidden_layers(
-    size: int, *, hidden_size: int, num_layers: int, dropout: float
-) -> nn.Sequential:
-    """Return what stands before the last of ``num_layers`` linear layers.
-
-    Args:
-        size: of what comes in
-        hidden_size: width of each layer
-        num_layers: linear layers, the last one, which is not made here, included
-        dropout: probability after each layer
-
-    Raises:
-        ValueError: if there would be no layer at all
-    """
-    if num_layers < 1:
-        raise ValueError(f"num_layers: expected 1 or more, not {num_layers}")
-    widths = [size, *[hidden_size] * (num_layers - 1)]
-    layers: list[nn.Module] = []
-    for narrow, wide in itertools.pairwise(widths):
-        layers += [nn.Linear(narrow, wide), nn.ReLU(), nn.Dropout(dropout)]
-    return nn.Sequential(*layers)
 
 
 class FFNN(nn.Module):
@@ -46,6 +24,7 @@ class FFNN(nn.Module):
 
     Raises:
         ModelError: if the features are not vectors
+        ValueError: if there would be no layer at all
     """
 
     takes = FEATURES
@@ -68,11 +47,14 @@ class FFNN(nn.Module):
                 f"{input_shape}; end preprocess.transforms with functionals "
                 "(opensmile), or choose another model"
             )
-        size = input_shape[0]
-        self.hidden = hidden_layers(
-            size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
-        )
-        self.head = nn.Linear(hidden_size if num_layers > 1 else size, num_outputs)
+        if num_layers < 1:
+            raise ValueError(f"num_layers: expected 1 or more, not {num_layers}")
+        widths = [input_shape[0], *[hidden_size] * (num_layers - 1)]
+        layers: list[nn.Module] = []
+        for narrow, wide in itertools.pairwise(widths):
+            layers += [nn.Linear(narrow, wide), nn.ReLU(), nn.Dropout(dropout)]
+        self.hidden = nn.Sequential(*layers)
+        self.head = nn.Linear(widths[-1], num_outputs)
 
     def embed(self, features: Tensor) -> Tensor:
         """Return the last hidden layer ``(batch, hidden_size)``."""
@@ -85,3 +67,29 @@ class FFNN(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.decode(self.encode(features))
+
+
+class EncoderFFNN(nn.Module):
+    """What models have in common that put an ``FFNN`` on what their encoder gives.
+
+    They have ``encode``, and the network as ``ffnn``; all of it belongs to the task.
+    ``inputs`` are features and, of models that take clips of different length, the
+    lengths.
+    """
+
+    head_modules = ("ffnn",)
+    encode: Callable[..., Tensor]
+    ffnn: FFNN
+
+    def embed(self, *inputs: Tensor | None) -> Tensor:
+        """Return the last hidden layer ``(batch, hidden_size)``.
+
+        Of a single linear layer, that is what the encoder gives.
+        """
+        return self.ffnn.embed(self.encode(*inputs))
+
+    def decode(self, encoded: Tensor) -> Tensor:
+        return self.ffnn(encoded)
+
+    def forward(self, *inputs: Tensor | None) -> Tensor:
+        return self.decode(self.encode(*inputs))

@@ -14,6 +14,7 @@ from rehear.extras import needed
 from rehear.models.filterbanks import FILTERBANKS
 from rehear.models.pcen import Pcen
 from rehear.models.sources import Source, on_hub
+from rehear.models.waveform import check_shape
 from rehear.signals import WAVEFORM
 
 FLOOR = 1e-5  # of the energy before its normalisation
@@ -209,7 +210,7 @@ class LeafEfficientNet(nn.Module):
         sample_rate: int,
     ) -> None:
         super().__init__()
-        _check_shape(input_shape)
+        check_shape("leaf", input_shape)
         self.leaf = Leaf(
             sample_rate=sample_rate,
             filters=filters,
@@ -287,15 +288,6 @@ def _check_band(low: float, high: float, rate: int) -> None:
             f"max_freq is {high:g} Hz, but waveforms of {rate} Hz hold nothing above "
             f"{rate / 2:g} Hz; set model.max_freq to {rate / 2:g} or less, or raise "
             "preprocess.sample_rate if the recordings have more"
-        )
-
-
-def _check_shape(shape: tuple[int, ...]) -> None:
-    if len(shape) != 2 or shape[0] != 1:
-        raise ModelError(
-            f"model 'leaf' takes a waveform of one channel (1, samples), but features "
-            f"are {shape}; end preprocess.transforms with mono and fit, without any "
-            "spectrogram"
         )
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rehear.errors import ModelError
 from rehear.models.pann import Cnn14, ConvBlock, Pann
 from rehear.models.pann_weights import published
 from rehear.models.sources import Source
+from rehear.models.waveform import check_shape
 from rehear.signals import WAVEFORM
 from rehear.transforms.log_mel import LogMel
 
@@ -101,12 +101,7 @@ class WavegramLogmelCnn14(Pann):
         input_shape: tuple[int, ...],
         sample_rate: int,
     ) -> None:
-        if len(input_shape) != 2 or input_shape[0] != 1 or input_shape[1] < SMALLEST:
-            raise ModelError(
-                "model 'wavegram_logmel_cnn14' takes a waveform (1, samples) of at "
-                f"least {SMALLEST} samples, but features are {input_shape}; end "
-                "preprocess.transforms with mono and fit"
-            )
+        check_shape("wavegram_logmel_cnn14", input_shape, least=SMALLEST)
         super().__init__(MELS, width=width, dropout=dropout, head_dropout=head_dropout)
         self.log_mel = LogMel(
             sample_rate=sample_rate,
@@ -155,4 +150,4 @@ class WavegramLogmelCnn14(Pann):
         x = self.pre_block3(self.pre_block2(self.pre_block1(x)))
         x = x.unflatten(1, (4, MELS // 2)).transpose(2, 3)
         x = functional.avg_pool2d(self.pre_block4(x), (2, 1))
-        return functional.dropout(x, self.dropout, self.training)
+        return functional.dropout(x, self.dropout, self.pre_block4.training)

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rehear.errors import ModelError
 from rehear.extras import needed
 from rehear.models import transformer
 from rehear.models.sources import Source
+from rehear.models.waveform import check_rate, check_shape
 from rehear.signals import WAVEFORM
 
 RATE = 32000
@@ -104,7 +104,8 @@ class PaSST(nn.Module):
         sample_rate: int,
     ) -> None:
         super().__init__()
-        _check(input_shape, sample_rate)
+        check_shape("passt", input_shape, least=SHORTEST)
+        check_rate("passt", sample_rate, wanted=RATE)
         rows, columns = _grid(input_shape[1], stride)
         _check_patchout("s_patchout_t", s_patchout_t, columns)
         _check_patchout("s_patchout_f", s_patchout_f, rows)
@@ -232,21 +233,6 @@ def _grid(samples: int, stride: int) -> tuple[int, int]:
         raise ValueError(f"stride: expected 1 to {PATCH}, not {stride}")
     frames = 1 + (samples - 1) // HOP
     return (MELS - PATCH) // stride + 1, (frames - PATCH) // stride + 1
-
-
-def _check(shape: tuple[int, ...], rate: int) -> None:
-    if len(shape) != 2 or shape[0] != 1 or shape[1] < SHORTEST:
-        raise ModelError(
-            f"model 'passt' takes a waveform (1, samples) of at least {SHORTEST} "
-            f"samples, but features are {shape}; end preprocess.transforms with mono "
-            "and fit"
-        )
-    if rate not in (0, RATE):  # 0: not known
-        raise ModelError(
-            f"model 'passt' takes waveforms at {RATE} Hz, but they have {rate} Hz; set "
-            f"preprocess.sample_rate to {RATE}, or put {{name: resample, rate: "
-            f"{RATE}}} into preprocess.transforms"
-        )
 
 
 def _check_patchout(name: str, number: int, there: int) -> None:

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rehear.errors import ModelError
 from rehear.models import transformer, wav2vec2_weights
-from rehear.models.ffnn import hidden_layers
+from rehear.models.ffnn import FFNN, EncoderFFNN
 from rehear.models.sources import Source
+from rehear.models.waveform import check_rate, check_shape
 from rehear.signals import WAVEFORM
 
 RATE = 16000
@@ -49,7 +49,7 @@ _FACTORS = {
 }
 
 
-class Wav2Vec2(nn.Module):
+class Wav2Vec2(EncoderFFNN):
     """wav2vec 2.0, its last states averaged over time, and a small network behind.
 
     Clips are waveforms at 16 kHz, standardised (``feature_extractor`` with ``model:
@@ -85,7 +85,6 @@ class Wav2Vec2(nn.Module):
 
     takes: ClassVar[str] = WAVEFORM
     varied = True
-    head_modules = ("hidden", "head")
     extractor = 1
     name: ClassVar[str] = "wav2vec2"
     architectures: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -108,7 +107,8 @@ class Wav2Vec2(nn.Module):
         sample_rate: int,
     ) -> None:
         super().__init__()
-        self._check(input_shape, sample_rate)
+        check_shape(self.name, input_shape)
+        check_rate(self.name, sample_rate, wanted=RATE)
         settings = transformer.choose(
             self.architectures, architecture, argument="architecture"
         )
@@ -125,25 +125,13 @@ class Wav2Vec2(nn.Module):
             num_hidden_layers, of=self.config.num_hidden_layers
         )
         self.encoder = model(self.config)
-        size = self.config.hidden_size
-        self.hidden = hidden_layers(
-            size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+        self.ffnn = FFNN(
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            num_outputs=num_outputs,
+            input_shape=(self.config.hidden_size,),
         )
-        self.head = nn.Linear(hidden_size if num_layers > 1 else size, num_outputs)
-
-    def _check(self, shape: tuple[int, ...], rate: int) -> None:
-        if len(shape) != 2 or shape[0] != 1:
-            raise ModelError(
-                f"model '{self.name}' takes a waveform (1, samples), but features are "
-                f"{shape}; end preprocess.transforms with mono, or with "
-                "{name: feature_extractor, model: wav2vec2}"
-            )
-        if rate not in (0, RATE):  # 0: not known
-            raise ModelError(
-                f"model '{self.name}' takes waveforms at {RATE} Hz, but they have "
-                f"{rate} Hz; set preprocess.sample_rate to {RATE}, or put "
-                f"{{name: resample, rate: {RATE}}} into preprocess.transforms"
-            )
 
     @property
     def blocks(self) -> list[tuple[str, ...]]:
@@ -203,16 +191,6 @@ class Wav2Vec2(nn.Module):
             warnings.filterwarnings("ignore", message="Support for mismatched key_pad")
             x = self.encoder.encoder(x, attention_mask=mask).last_hidden_state
         return x.masked_fill(~mask[..., None], 0).sum(dim=1) / frames[:, None]
-
-    def embed(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return the last hidden layer ``(batch, hidden_size)``."""
-        return self.hidden(self.encode(features, lengths))
-
-    def decode(self, encoded: Tensor) -> Tensor:
-        return self.head(self.hidden(encoded))
-
-    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.decode(self.encode(features, lengths))
 
     def _convolve(
         self, x: Tensor, lengths: Tensor | None

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rehear.errors import ModelError
 from rehear.models import transformer
-from rehear.models.ffnn import hidden_layers
+from rehear.models.ffnn import FFNN, EncoderFFNN
 from rehear.models.sources import Source, on_hub
 from rehear.signals import FEATURES
 
@@ -44,7 +44,7 @@ POOLINGS = {
 }
 
 
-class Whisper(nn.Module):
+class Whisper(EncoderFFNN):
     """The encoder of Whisper, its states averaged, and a small network behind.
 
     Its input is what ``feature_extractor`` with ``model: whisper`` gives: 30 s,
@@ -71,7 +71,6 @@ class Whisper(nn.Module):
     """
 
     takes = FEATURES
-    head_modules = ("hidden", "head")
     extractor = 1
 
     def __init__(
@@ -105,11 +104,13 @@ class Whisper(nn.Module):
         self.decoder = (
             layers.WhisperDecoder(self.config) if pooling == "decoder" else None
         )
-        size = self.config.d_model
-        self.hidden = hidden_layers(
-            size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+        self.ffnn = FFNN(
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            num_outputs=num_outputs,
+            input_shape=(self.config.d_model,),
         )
-        self.head = nn.Linear(hidden_size if num_layers > 1 else size, num_outputs)
 
     @property
     def blocks(self) -> list[tuple[str, ...]]:
@@ -155,16 +156,6 @@ class Whisper(nn.Module):
             input_ids=start, encoder_hidden_states=states, use_cache=False
         )
         return decoded.last_hidden_state[:, 0]
-
-    def embed(self, features: Tensor) -> Tensor:
-        """Return the last hidden layer ``(batch, hidden_size)``."""
-        return self.hidden(self.encode(features))
-
-    def decode(self, encoded: Tensor) -> Tensor:
-        return self.head(self.hidden(encoded))
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.decode(self.encode(features))
 
 
 def _check(shape: tuple[int, ...], *, mels: int) -> None:
