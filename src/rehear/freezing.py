@@ -31,11 +31,9 @@ def hold(model: nn.Module, settings: Train, *, epoch: int) -> None:
     for number, group in enumerate(groups):
         for parameter in group:
             parameter.requires_grad_(number >= frozen)
-    modules = dict(model.named_modules())
     for names in structure.blocks(model)[:frozen]:
-        for name in names:
-            if name in modules:
-                modules[name].eval()
+        for module in structure.modules(model, names):
+            module.eval()
 
 
 def check(settings: Train, *, processes: int) -> None:

@@ -1,8 +1,8 @@
 """Training of nothing but the head, on what the frozen layers give.
 
 That does not change from epoch to epoch, so it is computed once. A model that can
-be trained so has ``encode``, from features to what its head takes, and ``decode``,
-from there to logits.
+be trained so has ``encode``, from features to what its head takes, ``decode``, from
+there to logits, and no ``divides`` that says no.
 """
 
 from collections.abc import Sequence
@@ -59,8 +59,10 @@ class _Encoded:
 def applies(model: nn.Module, settings: Train, train: ClipSet) -> bool:
     """Tell whether all but the head is frozen to the end, and clips never change."""
     last = freezing.count(model, settings, epoch=settings.epochs - 1)
-    frozen = last == len(structure.blocks(model)) and hasattr(model, "encode")
-    return frozen and not train.changes
+    if last < len(structure.blocks(model)) or train.changes:
+        return False
+    divides: Any = getattr(model, "divides", lambda: True)
+    return hasattr(model, "encode") and divides()
 
 
 def head_of(model: nn.Module) -> nn.Module:

@@ -16,6 +16,7 @@ from rehear import (
     inference,
     metrics,
     presets,
+    probing,
     tasks,
     training,
 )
@@ -126,15 +127,7 @@ def build(name, *, seed=1):
     )
 
 
-def test_a_probe_is_quick_for_all_but_classifiers_of_images():
-    slow = [name for name in MODELS.names() if not hasattr(MODELS.get(name), "encode")]
-    assert slow == IMAGES
-
-
-IMAGES = ["timm", "torchvision"]
-
-
-@pytest.mark.parametrize("name", [n for n in MODELS.names() if n not in IMAGES])
+@pytest.mark.parametrize("name", MODELS.names())
 def test_both_halves_of_a_model_are_the_whole(name):
     model = build(name, seed=1).eval()
     x = torch.randn(2, *SHAPES[name], generator=torch.Generator().manual_seed(1))
@@ -151,6 +144,44 @@ def test_both_halves_of_a_model_are_the_whole(name):
         # What comes before the head does not depend on the head.
         assert torch.equal(other.encode(x), model.encode(x))
         assert not torch.equal(other(x), whole)
+
+
+PROBED = [
+    {"name": "timm", "architecture": "test_resnet"},
+    {"name": "torchvision", "architecture": "mobilenet_v2"},
+    {"name": "torchvision", "architecture": "mobilenet_v3_small"},
+]
+
+
+@pytest.mark.parametrize("spec", PROBED, ids=lambda spec: spec["architecture"])
+def test_probes_learn_what_training_with_frozen_layers_does(spec, monkeypatch):
+    task = tasks.restore({"name": "classification", "labels": ["a", "b", "c"]})
+    shape = (1, 32, 32)
+
+    def learnt():
+        run = training.Trainer(
+            building.build_model(spec, task, shape, arriving=Signal(), seed=1),
+            LOSSES.build(task.loss, counts=[2, 2, 1], task=task),
+            task=task,
+            settings=replace(SETTINGS, freeze="all", epochs=3, lr=0.1),
+            metrics=metrics.choose((), task=task.name, track=""),
+            seed=1,
+        )
+        dev = clip_set(shape, task, 2)
+        run.fit(clip_set(shape, task, 1), dev, truth=dev.targets)
+        return run.net, run.final_state(), run.progress.history
+
+    net, state, history = learnt()
+    quick = spec["architecture"] != "mobilenet_v3_small"  # drops between its layers
+    assert (type(net).__name__ == "_Decoder") == quick
+    monkeypatch.setattr(probing, "applies", lambda *_: False)
+    _, expected, log = learnt()
+    for key, value in expected.items():
+        torch.testing.assert_close(state[key], value, rtol=1e-4, atol=1e-6)
+    assert [row["train_loss"] for row in history] == pytest.approx(
+        [row["train_loss"] for row in log], rel=1e-4
+    )
+    assert history[0]["train_loss"] != history[2]["train_loss"]
 
 
 @pytest.mark.parametrize("name", MODELS.names())

@@ -8,6 +8,7 @@ import safetensors.torch
 import timm
 import torch
 
+from rehear import pretrained
 from rehear.errors import ModelError, ParamsError
 from rehear.models import MODELS, structure
 
@@ -125,7 +126,35 @@ def test_outputs_and_gradients_are_those_of_timm(architecture):
         torch.testing.assert_close(outputs, reference(x), rtol=1e-5, atol=1e-5)
         head = model.get_submodule(model.head_modules[0])
         torch.testing.assert_close(head(embedding), outputs)
+        assert model.divides()
+        assert torch.equal(model.decode(model.encode(x)), outputs)
     assert embedding.shape == (2, head.in_features)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments", "divides"),
+    [
+        ("vit_tiny_patch16_224", {}, True),
+        ("vit_tiny_patch16_224", {"drop_rate": 0.1}, False),
+        ("vit_tiny_patch16_224", {"drop_path_rate": 0.1}, True),  # in frozen layers
+        ("efficientnet_b0", {}, True),
+        ("efficientnet_b0", {"drop_rate": 0.2}, False),
+        ("ghostnet_100", {}, False),  # drops without being told
+        ("deit_tiny_distilled_patch16_224", {}, False),  # two last layers
+        ("crossvit_9_240", {}, False),  # a list of last layers
+        ("dla34", {}, False),  # a convolution that comes last
+    ],
+)
+def test_a_network_is_cut_only_where_its_last_layer_is_the_rest(
+    architecture, arguments, divides
+):
+    model = on_meta(architecture, SPREAD[architecture], **arguments)
+    training = model.train().training
+    assert model.divides() == divides
+    assert model.training == training
+    if divides:
+        x = torch.empty(2, *SPREAD[architecture], device="meta")
+        assert model.decode(model.encode(x)).shape == (2, 4)
 
 
 def test_asking_for_the_size_leaves_shared_layers_alone():
@@ -171,14 +200,14 @@ def test_published_tensors_are_adapted_as_timm_does_it(architecture, shape):
         assert torch.equal(model.network.state_dict()[name], tensor), name
 
 
-def test_counters_that_old_files_lack_are_added():
+def test_counters_may_lack_in_old_files():
     model = on_meta("test_resnet")
     old = {
         name: tensor
         for name, tensor in model.network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    assert model.adapted(old).keys() == model.state_dict().keys()
+    pretrained.fit(model, old, name="old", keep_head=True)
 
 
 def test_unknown_tensors_are_passed_on():

@@ -9,6 +9,7 @@ import torch
 import torchvision.models
 from torch import nn
 
+from rehear import pretrained
 from rehear.errors import ModelError, ParamsError
 from rehear.models import MODELS, structure
 
@@ -71,6 +72,15 @@ EMBEDDINGS = {
     784: "regnet_y_800mf",
     2016: "regnet_y_8gf",
 }
+# Networks with dropout among their last layers, or something after the last one.
+UNDIVIDED = (
+    "alexnet",
+    "googlenet",
+    "inception_v3",
+    "mobilenet_v3_small",
+    "squeezenet1_1",
+    "vgg11",
+)
 WITH_OTHER_HEADS = ("googlenet", "inception_v3")
 SIZES = {name: size for size, names in EMBEDDINGS.items() for name in names.split()}
 
@@ -159,6 +169,9 @@ def test_a_spread_computes_what_torchvision_does(architecture, deterministic):
         assert outputs.std() > 1e-3
         torch.testing.assert_close(outputs, reference(x), rtol=1e-5, atol=1e-5)
         assert embedding.shape == (batch, size)
+        assert model.divides() == (architecture not in UNDIVIDED)
+        if model.divides():
+            assert torch.equal(model.decode(model.encode(x)), outputs)
         if not architecture.startswith("squeezenet"):  # convolution, ReLU, mean
             head = model.get_submodule(model.head_modules[0])
             torch.testing.assert_close(head(embedding), outputs)
@@ -206,9 +219,12 @@ def test_old_files_fit():
         if not name.endswith("num_batches_tracked")
     }
     assert any("norm.1." in name for name in published)
-    tensors = model.adapted(published)
-    assert tensors.keys() == model.state_dict().keys()
-    model.load_state_dict(tensors)
+    torch.manual_seed(2)
+    other = build("densenet121")
+    assert not torch.equal(other.network.classifier.weight, ours["classifier.weight"])
+    pretrained.fit(other, published, name="old", keep_head=True)
+    for name, tensor in other.network.state_dict().items():
+        assert torch.equal(tensor, ours[name]), name
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])

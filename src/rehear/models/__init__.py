@@ -24,6 +24,8 @@ Attributes that a class may have:
     how many of these groups are the front end, for ``train.freeze: extractor``
 ``encode(features)``, ``decode(encoded)``
     the two parts of ``forward``: up to the modules of the head, and these
+``divides()``
+    whether the two parts are the whole while the first is frozen; yes if not there
 ``sources()``
     class method: published weights by name, as ``rehear.models.sources.Source``
 ``adapted(tensors)``

@@ -20,7 +20,7 @@ _RESERVED = ("cfg", "img_size", "in_chans", "input_size", "num_classes")
 _FILTERS = ("checkpoint_filter_fn", "_filter_fn", "_filter_torchvision_pretrained")
 
 
-class TimmModel(nn.Module):
+class TimmModel(images.ImageModel):
     """A classifier of timm, PyTorch Image Models, of which there are over a thousand.
 
     It is timm's own model for the channels and the size of the images. Published
@@ -62,6 +62,7 @@ class TimmModel(nn.Module):
         **arguments: Any,
     ) -> None:
         super().__init__()
+        self.input_shape = input_shape
         images.check_shape("timm", input_shape)
         timm = _timm()
         _check(architecture, arguments)
@@ -101,9 +102,6 @@ class TimmModel(nn.Module):
         network: Any = self.network
         return network.forward_head(network.forward_features(features), pre_logits=True)
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self.network(features)
-
     @classmethod
     def sources(cls) -> dict[str, Source]:
         """Return the weights that timm publishes, by the names that it gives them."""
@@ -127,7 +125,6 @@ class TimmModel(nn.Module):
             key = f"{name}.weight"
             if key in ours:
                 ours[key] = _for_channels(ours[key], network.get_submodule(name).weight)
-        ours = images.counted(ours, network)
         return {f"network.{name}": tensor for name, tensor in ours.items()}
 
 

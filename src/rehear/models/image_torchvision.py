@@ -25,7 +25,7 @@ _POSITIONS = "encoder.pos_embedding"
 _RGB = 3
 
 
-class TorchvisionModel(nn.Module):
+class TorchvisionModel(images.ImageModel):
     """A classifier of torchvision, from AlexNet to vision transformers.
 
     Of images with other than three channels, the first convolution is another, and
@@ -68,6 +68,7 @@ class TorchvisionModel(nn.Module):
         **arguments: Any,
     ) -> None:
         super().__init__()
+        self.input_shape = input_shape
         images.check_shape("torchvision", input_shape)
         _check(architecture, arguments)
         misfits = functools.partial(_misfits, architecture, input_shape)
@@ -100,15 +101,8 @@ class TorchvisionModel(nn.Module):
 
         ``(batch, size)``, such as 512 for ``resnet18`` and 768 for ``vit_b_16``.
         """
-        seen: list[Tensor] = []
-        head = self.get_submodule(self.head_modules[0])
-        with head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
-            self.network(features)
-        x = seen[0]
+        x = self.encode(features)
         return x.mean(dim=(2, 3)) if x.ndim == 4 else x
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.network(features)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -151,7 +145,6 @@ class TorchvisionModel(nn.Module):
             ours[f"{name}.weight"] = _for_channels(kernel, convolution.in_channels)
         if _POSITIONS in ours and hasattr(self.network, "image_size"):
             ours = _for_size(ours, self.network)
-        ours = images.counted(ours, self.network)
         return {f"network.{name}": tensor for name, tensor in ours.items()}
 
 

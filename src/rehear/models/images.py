@@ -4,16 +4,19 @@ import copy
 import inspect
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rehear.catalogue import misfit
 from rehear.errors import ModelError, suggest
+from rehear.models import structure
 
 Build = Callable[..., nn.Module]
 Group = tuple[str, ...]
+Network = TypeVar("Network", bound=nn.Module)
 REFUSALS = (AssertionError, IndexError, RuntimeError, TypeError, ValueError)
 _SIMPLE = (bool, int, float, str, type(None))
 # Modules whose children are the stages of a network, in the order of the input.
@@ -27,6 +30,77 @@ _TRUNKS = {
     "transformers",
     "trunk_output",
 }
+
+
+class ImageModel(nn.Module):
+    """A network of a library, which is cut in two where its last layer begins.
+
+    Subclasses set all attributes.
+    """
+
+    network: nn.Module
+    input_shape: tuple[int, ...]
+    head_modules: Group
+    blocks: tuple[Group, ...]
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.network(features)
+
+    def encode(self, features: Tensor) -> Tensor:
+        """Return what the last layer takes, its dropout included."""
+        seen: list[Tensor] = []
+        last = self._last()
+        with last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
+            self.network(features)
+        return seen[0]
+
+    def decode(self, encoded: Tensor) -> Tensor:
+        return self._last()(encoded)
+
+    def divides(self) -> bool:
+        """Tell whether outputs are those of the last layer, run once.
+
+        Where a frozen network draws random numbers before it, as for dropout between
+        layers, they are not: that gives other numbers each time.
+        """
+        if len(self.head_modules) > 1:
+            return False
+        model = _without_values(self).train()
+        for names in self.blocks:
+            for module in structure.modules(model, names):
+                module.eval()
+        draws = _Draws()  # type: ignore[no-untyped-call]
+        before: list[int] = []
+        made: list[Tensor] = []
+        last = model._last()
+        last.register_forward_pre_hook(lambda *_: before.append(draws.number))
+        last.register_forward_hook(lambda *args: made.append(args[-1]))
+        try:
+            with torch.no_grad(), draws:
+                outputs = model(torch.empty(2, *self.input_shape, device="meta"))
+        except (NotImplementedError, *REFUSALS):
+            return False
+        return before == [0] and outputs is made[0]
+
+    def _last(self) -> nn.Module:
+        """Return the head, with what has no weights around it, such as dropout."""
+        (path,) = self.head_modules
+        outer = self.get_submodule(path.rpartition(".")[0])
+        weights = [bool(list(child.parameters())) for child in outer.children()]
+        alone = isinstance(outer, nn.Sequential) and sum(weights) == 1
+        return outer if alone else self.get_submodule(path)
+
+
+class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the operations that draw random numbers."""
+
+    number = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        self.number += torch.Tag.nondeterministic_seeded in func.tags
+        return func(*args, **(kwargs or {}))
 
 
 def check_shape(name: str, input_shape: tuple[int, ...]) -> None:
@@ -103,19 +177,23 @@ def trial(network: nn.Module, input_shape: tuple[int, ...], *, outputs: int) -> 
     """
     if any(isinstance(module, nn.RNNBase) for module in network.modules()):
         return ""  # shapes take seconds, step by step; any size will do
-    tensors = [*network.parameters(), *network.buffers()]
-    shapes = {id(x): x.detach().to("meta") for x in tensors}
     try:
         with torch.no_grad():
             # A copy, since some networks keep what depends on the size or device.
-            without_values = copy.deepcopy(network, shapes).eval()
-            made = without_values(torch.empty(2, *input_shape, device="meta"))
+            copied = _without_values(network).eval()
+            made = copied(torch.empty(2, *input_shape, device="meta"))
     except NotImplementedError:
         return ""  # an operation that knows no shapes
     except REFUSALS as error:
         return said(error)
     shape = tuple(made.shape)
     return "" if shape == (2, outputs) else f"two clips give outputs of {shape}"
+
+
+def _without_values(network: Network) -> Network:
+    """Return a copy on the meta device."""
+    tensors = [*network.parameters(), *network.buffers()]
+    return copy.deepcopy(network, {id(x): x.detach().to("meta") for x in tensors})
 
 
 def check_arguments(
@@ -209,14 +287,3 @@ def covering(module: nn.Module, names: Collection[str], prefix: str = "") -> Gro
         elif any(inside):
             found += covering(child, names, path)
     return tuple(found)
-
-
-def counted(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Return tensors with the counters of batch normalisation that old files lack."""
-    counters = {
-        name: torch.zeros_like(counter, device="cpu")
-        for name, counter in network.named_buffers()
-        if name.endswith(".num_batches_tracked")
-        and name.replace("num_batches_tracked", "running_mean") in tensors
-    }
-    return counters | dict(tensors)

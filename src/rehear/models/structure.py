@@ -29,6 +29,12 @@ def extractor(model: nn.Module) -> int:
     return int(getattr(model, "extractor", 1))
 
 
+def modules(model: nn.Module, names: Iterable[str]) -> Iterator[nn.Module]:
+    """Yield the modules of these names, and nothing for those of parameters."""
+    known = dict(model.named_modules())
+    yield from (known[name] for name in names if name in known)
+
+
 def parameters(
     model: nn.Module, names: Iterable[str]
 ) -> Iterator[tuple[str, nn.Parameter]]:
