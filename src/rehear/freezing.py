@@ -16,8 +16,8 @@ from rehear.params import Train
 def hold(model: nn.Module, settings: Train, *, epoch: int) -> None:
     """Let the layers of an epoch learn, and keep all others as they are.
 
-    Frozen layers work as when predicting: without dropout, and with the statistics
-    of batch normalisation that they have.
+    Frozen layers work as when predicting: without dropout in them and before, and
+    with the statistics of batch normalisation that they have.
 
     Args:
         model: in training mode
@@ -31,9 +31,7 @@ def hold(model: nn.Module, settings: Train, *, epoch: int) -> None:
     for number, group in enumerate(groups):
         for parameter in group:
             parameter.requires_grad_(number >= frozen)
-    for names in structure.blocks(model)[:frozen]:
-        for module in structure.modules(model, names):
-            module.eval()
+    structure.still(model, structure.blocks(model)[:frozen])
 
 
 def check(settings: Train, *, processes: int) -> None:

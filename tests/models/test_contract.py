@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.test_models import RATES, SHAPES, small
+from models.test_models import RATES, SHAPES, SMALL, small
 from rehear import (
     building,
     checkpoint,
@@ -150,6 +150,7 @@ PROBED = [
     {"name": "timm", "architecture": "test_resnet"},
     {"name": "torchvision", "architecture": "mobilenet_v2"},
     {"name": "torchvision", "architecture": "mobilenet_v3_small"},
+    {"name": "torchvision", "architecture": "googlenet"},
 ]
 
 
@@ -172,7 +173,7 @@ def test_probes_learn_what_training_with_frozen_layers_does(spec, monkeypatch):
         return run.net, run.final_state(), run.progress.history
 
     net, state, history = learnt()
-    quick = spec["architecture"] != "mobilenet_v3_small"  # drops between its layers
+    quick = spec["architecture"] != "googlenet"  # its last dropout stands elsewhere
     assert (type(net).__name__ == "_Decoder") == quick
     monkeypatch.setattr(probing, "applies", lambda *_: False)
     _, expected, log = learnt()
@@ -195,6 +196,36 @@ def test_only_the_head_of_a_frozen_model_learns(name):
     learns = {k for k, p in model.named_parameters() if p.grad is not None}
     assert learns
     assert all(structure.is_under(k, head) for k in learns)
+
+
+DROPPING = [
+    {"name": "passt", "num_hidden_layers": 1, "s_patchout_t": 1},
+    {"name": "torchvision", "architecture": "vgg11"},
+    {"name": "torchvision", "architecture": "vit_b_32", "dropout": 0.1},
+    {"name": "timm", "architecture": "test_vit", "pos_drop_rate": 0.5},
+    {"name": "crnn", "hidden_size": 8, "num_layers": 2},
+]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [*({"name": name, **SMALL.get(name, {})} for name in MODELS.names()), *DROPPING],
+    ids=lambda spec: "-".join(map(str, spec.values()))[:30],
+)
+def test_frozen_layers_draw_nothing(spec):
+    task = tasks.restore({"name": "classification", "labels": ["a", "b", "c"]})
+    name = spec["name"]
+    shape = {"passt": (1, 16000)}.get(name, SHAPES[name])
+    if "vit" in spec.get("architecture", ""):
+        shape = (1, 64, 64)
+    arriving = Signal(rate=RATES.get(name, 16000))
+    model = building.build_model(spec, task, shape, arriving=arriving, seed=1)
+    freezing.hold(model.train(), replace(SETTINGS, freeze="all"), epoch=0)
+    x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.manual_seed(1)
+        first = model.encode(x)
+        assert torch.equal(model.encode(x), first)
 
 
 def check_groups(model):

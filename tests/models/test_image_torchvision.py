@@ -72,15 +72,8 @@ EMBEDDINGS = {
     784: "regnet_y_800mf",
     2016: "regnet_y_8gf",
 }
-# Networks with dropout among their last layers, or something after the last one.
-UNDIVIDED = (
-    "alexnet",
-    "googlenet",
-    "inception_v3",
-    "mobilenet_v3_small",
-    "squeezenet1_1",
-    "vgg11",
-)
+# Networks with dropout in another place than their last layer, or more behind it.
+UNDIVIDED = ("googlenet", "inception_v3", "squeezenet1_1")
 WITH_OTHER_HEADS = ("googlenet", "inception_v3")
 SIZES = {name: size for size, names in EMBEDDINGS.items() for name in names.split()}
 

@@ -101,7 +101,7 @@ class TorchvisionModel(images.ImageModel):
 
         ``(batch, size)``, such as 512 for ``resnet18`` and 768 for ``vit_b_16``.
         """
-        x = self.encode(features)
+        x = self.seen_by(self.get_submodule(self.head_modules[0]), features)
         return x.mean(dim=(2, 3)) if x.ndim == 4 else x
 
     def load_state_dict(

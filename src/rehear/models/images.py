@@ -47,15 +47,19 @@ class ImageModel(nn.Module):
         return self.network(features)
 
     def encode(self, features: Tensor) -> Tensor:
-        """Return what the last layer takes, its dropout included."""
-        seen: list[Tensor] = []
-        last = self._last()
-        with last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
-            self.network(features)
-        return seen[0]
+        """Return what the last layer takes, or what dropout before it does."""
+        return self.seen_by(self._last()[0], features)
 
     def decode(self, encoded: Tensor) -> Tensor:
         return self._last()(encoded)
+
+    def seen_by(self, module: nn.Module, features: Tensor) -> Tensor:
+        """Return what comes to a module of the network."""
+        seen: list[Tensor] = []
+        # A copy, since the module may work in place.
+        with module.register_forward_pre_hook(lambda _, x: seen.append(x[0].clone())):
+            self.network(features)
+        return seen[0]
 
     def divides(self) -> bool:
         """Tell whether outputs are those of the last layer, run once.
@@ -66,15 +70,15 @@ class ImageModel(nn.Module):
         if len(self.head_modules) > 1:
             return False
         model = _without_values(self).train()
-        for names in self.blocks:
-            for module in structure.modules(model, names):
-                module.eval()
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(structure.is_under(name, self.head_modules))
+        structure.still(model, self.blocks)
         draws = _Draws()  # type: ignore[no-untyped-call]
         before: list[int] = []
         made: list[Tensor] = []
         last = model._last()
-        last.register_forward_pre_hook(lambda *_: before.append(draws.number))
-        last.register_forward_hook(lambda *args: made.append(args[-1]))
+        last[0].register_forward_pre_hook(lambda *_: before.append(draws.number))
+        last[-1].register_forward_hook(lambda *args: made.append(args[-1]))
         try:
             with torch.no_grad(), draws:
                 outputs = model(torch.empty(2, *self.input_shape, device="meta"))
@@ -82,13 +86,17 @@ class ImageModel(nn.Module):
             return False
         return before == [0] and outputs is made[0]
 
-    def _last(self) -> nn.Module:
-        """Return the head, with what has no weights around it, such as dropout."""
+    def _last(self) -> nn.Sequential:
+        """Return the head, with what has no weights before and behind it."""
         (path,) = self.head_modules
+        head = self.get_submodule(path)
         outer = self.get_submodule(path.rpartition(".")[0])
-        weights = [bool(list(child.parameters())) for child in outer.children()]
-        alone = isinstance(outer, nn.Sequential) and sum(weights) == 1
-        return outer if alone else self.get_submodule(path)
+        if not isinstance(outer, nn.Sequential):
+            return nn.Sequential(head)
+        layers = list(outer)
+        weighty = [n for n, x in enumerate(layers) if list(x.parameters())]
+        *before, _ = (-1, *weighty)
+        return nn.Sequential(*layers[before[-1] + 1 :])
 
 
 class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]

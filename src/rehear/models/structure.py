@@ -29,10 +29,24 @@ def extractor(model: nn.Module) -> int:
     return int(getattr(model, "extractor", 1))
 
 
-def modules(model: nn.Module, names: Iterable[str]) -> Iterator[nn.Module]:
-    """Yield the modules of these names, and nothing for those of parameters."""
-    known = dict(model.named_modules())
-    yield from (known[name] for name in names if name in known)
+def still(model: nn.Module, groups: Iterable[Group]) -> None:
+    """Let frozen groups work as when predicting, and what stands before their layers.
+
+    That is what has no parameters, such as dropout, and is followed by a frozen layer
+    in the order of definition, and what holds frozen layers only.
+
+    Args:
+        model: in training mode
+        groups: of modules whose parameters do not require gradients
+    """
+    frozen = {name for group in groups for name in group}
+    learns = True
+    for name, module in reversed(list(model.named_modules())):
+        own = [p.requires_grad for p in module.parameters(recurse=False)]
+        learns = any(own) if own else learns
+        inside = [p.requires_grad for p in module.parameters()]
+        if is_under(name, frozen) or not (any(inside) if inside else learns):
+            module.training = False
 
 
 def parameters(
