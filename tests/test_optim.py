@@ -84,6 +84,37 @@ def test_cosine_ends_at_the_lowest_rate():
     assert seen[-1] == pytest.approx(0.1, abs=1e-3)
 
 
+@pytest.mark.parametrize("lowest", [0.0, 0.1])
+def test_cosine_is_that_of_torch(lowest):
+    weights = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([weights], lr=0.5)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100, lowest)
+    expected = []
+    for _ in range(100):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    assert rates("cosine", min_lr=lowest) == pytest.approx(expected)
+
+
+def test_no_layer_ends_faster_than_it_began():
+    head, body = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    groups = [{"params": [head], "lr": 1e-3}, {"params": [body], "lr": 1e-5}]
+    optimizer = OPTIMIZERS.build("sgd", parameters=groups, lr=1e-3)
+    spec = {"name": "cosine", "min_lr": 1e-4}
+    plan = SCHEDULERS.build(spec, optimizer=optimizer, lr=1e-3, total_steps=10)
+    for _ in range(10):
+        optimizer.step()
+        plan.step()
+    last = [group["lr"] for group in optimizer.param_groups]
+    assert last == pytest.approx([1e-4, 1e-6])
+
+
+def test_a_last_rate_above_the_first_is_refused():
+    with pytest.raises(ParamsError, match="min_lr: expected 0 to the learning rate"):
+        rates("cosine", min_lr=0.6)
+
+
 def test_step_changes_after_whole_epochs():
     seen = rates("step", epochs=3, factor=0.1)
     assert seen[29] == 0.5

@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedulers, as torch defines them."""
 
 import inspect
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -169,15 +170,28 @@ def one_cycle(
     )
 
 
-def cosine(*, optimizer: Optimizer, total_steps: int, min_lr: float = 0.0) -> Any:
+def cosine(
+    *, optimizer: Optimizer, lr: float, total_steps: int, min_lr: float = 0.0
+) -> Any:
     """Half a cosine from the learning rate down, stepped every batch.
 
     Args:
         optimizer: given by the program
+        lr: given by the program
         total_steps: given by the program
-        min_lr: last rate
+        min_lr: last rate; layers with a lower rate end at the same share of theirs
+
+    Raises:
+        ValueError: if the last rate is above the first
     """
-    return lr_scheduler.CosineAnnealingLR(optimizer, total_steps, eta_min=min_lr)
+    if not 0 <= min_lr <= lr:
+        raise ValueError(f"min_lr: expected 0 to the learning rate {lr}, not {min_lr}")
+    last = min_lr / lr if lr else 0.0
+
+    def share(step: int) -> float:
+        return last + (1 - last) * (1 + math.cos(math.pi * step / total_steps)) / 2
+
+    return lr_scheduler.LambdaLR(optimizer, share)
 
 
 def step(

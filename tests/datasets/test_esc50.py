@@ -219,6 +219,7 @@ def test_unknown_subset_is_named():
         ESC50(subset="esc5")
 
 
+@pytest.mark.slow
 def test_stage_refuses_the_recordings_in_two_folds(
     server, known, tmp_path, monkeypatch
 ):

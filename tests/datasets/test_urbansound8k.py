@@ -163,6 +163,7 @@ def test_incomplete_archive_is_told(
         fetch(f"/{change}")
 
 
+@pytest.mark.slow
 def test_stage_refuses_the_recordings_in_two_folds(
     server, known, tmp_path, monkeypatch
 ):
