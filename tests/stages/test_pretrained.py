@@ -72,7 +72,9 @@ def server(monkeypatch, tmp_path):
 
 
 def ask(study, weights="lab/net", **more):  # noqa: F811
-    tree = {**SETTINGS, "model": {"name": "net"}, **more}
+    # As data/features/meta.json of the fixture has it.
+    front_end = {"preprocess": {"transforms": []}}
+    tree = {**SETTINGS, **front_end, "model": {"name": "net"}, **more}
     tree["pretrained"] = {"weights": weights}
     with (study / "params.yaml").open("w") as stream:
         YAML().dump(tree, stream)
