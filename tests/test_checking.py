@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from rehear import audio, checking, manifest, params, pipeline
-from rehear.errors import DataError, ParamsError, RehearError
+from rehear import audio, checking, checkpoint, manifest, params, pipeline
+from rehear.errors import DataError, ModelError, ParamsError, RehearError
 from rehear.manifest import Clip, Manifest
 from rehear.models import MODELS
 
@@ -227,4 +227,31 @@ def test_weights_to_be_downloaded_are_told_with_their_licence(study):
     )
     change(study, pretrained={"weights": "panns/cnn10-32k"})
     with pytest.raises(ParamsError, match=r"are not for the model 'cnn14'"):
+        list(checking.check(study))
+
+
+@pytest.fixture
+def weights(study, repository):
+    """The folder of a model of cnn10 that the study starts from."""
+    values = change(study, pretrained={"weights": "earlier"})
+    model = MODELS.build(values.model, num_outputs=2, input_shape=(1, 64, 51))
+    config = {"model": dict(values.model), "task": {"labels": ["a", "b"]}}
+    checkpoint.save(study / "earlier", model.state_dict(), config)
+    return study / "earlier"
+
+
+def test_files_to_start_from_are_opened(study, weights):
+    assert [*checking.check(study)][-1].endswith("logits (2)")
+    change(study, model={"name": "cnn14"})
+    with pytest.raises(ModelError, match=r"'earlier' does not fit the model: it lacks"):
+        list(checking.check(study))
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", None])
+def test_files_that_hold_no_weights_are_told(study, weights, content):
+    whole = (weights / "weights.safetensors").read_bytes()
+    file = study / "file.safetensors"
+    file.write_bytes(whole[:-9] if content is None else content)
+    change(study, pretrained={"weights": file.name})
+    with pytest.raises(ModelError, match=r"file.safetensors cannot be read \("):
         list(checking.check(study))

@@ -16,6 +16,7 @@ from rehear.models import MODELS
 from rehear.models.sources import Source, on_hub
 from rehear.params import Params, Part, Preprocess, Pretrained
 from rehear.signals import Signal
+from rehear.transforms import TRANSFORMS
 
 SOURCE = Source(
     name="lab/net-16k",
@@ -239,7 +240,14 @@ def test_code_in_a_file_never_runs(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "cannot be read"), (b"nonsense", "more than tensors|cannot be read")],
+    [
+        (b"", r"x.pth cannot be read \(it begins b''"),
+        (b"nonsense", r"cannot be read \(it begins b'nonsense'"),
+        (b'{"error": "gone"}', r"cannot be read \(it begins .*\{.*, as neither"),
+        (b"PK\x03\x04 no archive", "cannot be read .*damaged"),
+        (b"\x80\x02nonsense", "cannot be read|more than tensors"),
+        (b"\x50" + bytes(7) + b"{", "cannot be read .*damaged"),
+    ],
 )
 def test_damaged_files_are_refused(content, message, tmp_path):
     (tmp_path / "x.pth").write_bytes(content)
@@ -268,6 +276,188 @@ def test_folders_of_the_hub_are_read(file, tmp_path):
 def test_bfloat16_is_kept_as_float32(tmp_path):
     checkpoint.write_tensors(tmp_path / "x", {"a": torch.ones(2, dtype=torch.bfloat16)})
     assert checkpoint.read_tensors(tmp_path / "x")["a"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", ["float8_e4m3fn", "float8_e8m0fnu"])
+@pytest.mark.parametrize("write", [save_file, torch.save])
+def test_kinds_of_numbers_that_cannot_be_kept_are_refused(kind, write, tmp_path):
+    tensors = {"fine": torch.ones(2), "odd": torch.zeros(2).to(getattr(torch, kind))}
+    write(tensors, tmp_path / "x")
+    with pytest.raises(ModelError, match=rf"x: odd is torch.{kind}, .* of float32"):
+        pretrained.read(tmp_path / "x")
+
+
+def test_tensors_that_are_not_plain_are_refused(tmp_path):
+    torch.save({"odd": torch.eye(3).to_sparse()}, tmp_path / "x")
+    with pytest.raises(ModelError, match=r"odd is torch.sparse_coo, which is not"):
+        pretrained.read(tmp_path / "x")
+    torch.save({"odd": torch.ones(3, device="meta")}, tmp_path / "x")
+    with pytest.raises(ModelError, match=r"odd is torch.meta, which is not taken"):
+        pretrained.read(tmp_path / "x")
+
+
+def test_foreign_bfloat16_is_read(tmp_path):
+    tensors = {"a": torch.tensor([1.5, -2.0], dtype=torch.bfloat16)}
+    save_file(tensors, tmp_path / "x")
+    found, _ = pretrained.read(tmp_path / "x")
+    assert torch.equal(found["a"], tensors["a"])
+
+
+def test_what_was_read_needs_its_file_no_more(tmp_path):
+    save_file({"a": torch.ones(9)}, tmp_path / "x")
+    found, _ = pretrained.read(tmp_path / "x")
+    with (tmp_path / "x").open("r+b") as stream:
+        stream.truncate(0)
+    assert torch.equal(found["a"], torch.ones(9))
+
+
+LOG_MEL = {"name": "log_mel", "hop_length": 160, "f_max": 8000}
+
+
+def own(folder, **changes):
+    """A model of ours, as the stage ``train`` leaves it."""
+    transforms = [{"name": "mono"}, {"name": "fit", "seconds": 1.0}, LOG_MEL]
+    config = {
+        "model": {"name": "net", "width": 4},
+        "task": {"name": "classification", "labels": ["a", "b", "c"]},
+        "preprocess": {"sample_rate": 16000, "transforms": transforms},
+        "sample_rate": 16000,
+    }
+    checkpoint.save(folder, Net().state_dict(), {**config, **changes})
+    return folder
+
+
+def ask(*transforms, **changes):
+    """A study that starts from a model of ours in the folder ``own``."""
+    specs = ({"name": t} if isinstance(t, str) else t for t in transforms)
+    front_end = Preprocess(transforms=tuple(map(Part, specs)))
+    weights = Pretrained(weights="own", **changes)
+    return params(pretrained=weights, preprocess=front_end)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"own holds no model \(config.json\); copy the whole folder"),
+        ('{"a"', r"config.json is damaged \(.*delimiter.*\); copy the whole folder"),
+        ("{}", r"damaged \(it names no model\); copy .* weights.safetensors in it if"),
+        ("[]", r"damaged \(it is no mapping\)"),
+        ('{"model": "net", "task": "x"}', r"damaged \(it names no task with labels\)"),
+        (
+            '{"model": "net", "task": {"labels": []}, "preprocess": []}',
+            r"damaged \(it lists no transforms",
+        ),
+    ],
+)
+def test_a_model_of_ours_without_its_configuration_is_refused(
+    content, message, tmp_path
+):
+    config = own(tmp_path / "own") / "config.json"
+    config.unlink()
+    if content is not None:
+        config.write_text(content)
+    with pytest.raises(ModelError, match=message):
+        pretrained.read(tmp_path / "own")
+    with pytest.raises(ModelError, match=message):
+        pretrained.check(ask(), tmp_path, arriving=Signal())
+
+
+@pytest.mark.parametrize(
+    "transforms",
+    [
+        ["mono", {"name": "fit", "seconds": 1.0}, LOG_MEL],
+        ["mono", {"name": "fit", "seconds": 5.0}, LOG_MEL],
+        [LOG_MEL],
+        [{"name": "resample", "rate": 16000}, LOG_MEL],
+        [{**TRANSFORMS.resolve(LOG_MEL, given=("sample_rate",)), "online": True}],
+        [{"name": "mono", "order": 0}, {**LOG_MEL, "splits": ["train", "dev", "test"]}],
+    ],
+)
+def test_a_model_of_ours_may_be_gone_on_with_where_features_are_alike(
+    transforms, tmp_path
+):
+    own(tmp_path / "own")
+    pretrained.check(ask(*transforms), tmp_path, arriving=Signal("spectrogram", 16000))
+
+
+@pytest.mark.parametrize(
+    ("transforms", "rate", "message"),
+    [
+        ([LOG_MEL], 8000, r"'own' were trained on 16000 Hz, but .* with 8000 Hz; set"),
+        (
+            [{**LOG_MEL, "hop_length": 320}],
+            16000,
+            "'own' were trained with log_mel.hop_length: 160, but .* have 320",
+        ),
+        (
+            [{"name": "log_mel", "hop_length": 160, "n_mels": 32, "f_max": 8000}],
+            16000,
+            "trained with log_mel.n_mels: 64, but preprocess.transforms have 32",
+        ),
+        (
+            ["mono", LOG_MEL, "standardize"],
+            16000,
+            "transforms mono, fit, log_mel, but .* have mono, log_mel, standardize;",
+        ),
+        (
+            ["mono"],
+            16000,
+            "mono, fit, log_mel, but .* have mono; only fit, mono, resample may",
+        ),
+    ],
+)
+def test_a_model_of_ours_from_another_front_end_is_refused(
+    transforms, rate, message, tmp_path
+):
+    own(tmp_path / "own")
+    with pytest.raises(ParamsError, match=message):
+        pretrained.check(
+            ask(*transforms), tmp_path, arriving=Signal("spectrogram", rate)
+        )
+
+
+def test_a_transform_that_another_study_had_for_itself_is_named(tmp_path):
+    made = {"sample_rate": 16000, "transforms": [{"name": "theirs", "x": 1}]}
+    own(tmp_path / "own", preprocess=made)
+    with pytest.raises(ParamsError, match="the transforms theirs, but .* have log_mel"):
+        pretrained.check(ask(LOG_MEL), tmp_path, arriving=Signal("spectrogram", 16000))
+
+
+def test_files_of_the_study_are_tried_out_before_the_stages(tmp_path):
+    own(tmp_path / "own")
+    model = Net()
+    pretrained.try_out(model, ask(), tmp_path, labels=["a", "b", "d"])
+    with pytest.raises(ModelError, match=r"for the labels a, b, c, but .* a, b, d"):
+        pretrained.try_out(model, ask(keep_head=True), tmp_path, labels=["a", "b", "d"])
+    # Before the labels of the study are known, nothing is said about the head.
+    pretrained.try_out(Net(num_outputs=2), ask(keep_head=True), tmp_path, labels=None)
+    with pytest.raises(ModelError, match="'own' does not fit the model: of other shap"):
+        pretrained.try_out(Net(width=5), ask(), tmp_path, labels=None)
+    pretrained.try_out(model, params(), tmp_path, labels=None)  # not downloaded yet
+
+
+def test_a_model_that_was_saved_in_its_wrapper_fits():
+    tensors = {f"module.{key}": value for key, value in published().items()}
+    model = Net()
+    pretrained.fit(model, tensors, name="x")
+    assert torch.equal(model.body.weight, tensors["module.trunk.body.weight"])
+    some = {**tensors, "mel.more": torch.ones(1)}
+    with pytest.raises(ModelError, match="it has besides module"):
+        pretrained.fit(model, some, name="x")
+
+
+def test_a_model_that_is_called_module_itself_keeps_its_names():
+    class Outer(nn.Module):
+        head_modules = ("module.head",)
+
+        def __init__(self):
+            super().__init__()
+            self.module = Net()
+
+    theirs = Outer().state_dict()
+    model = Outer()
+    pretrained.fit(model, theirs, name="x")
+    assert torch.equal(model.module.body.weight, theirs["module.body.weight"])
 
 
 def test_training_does_not_start_from_other_weights_than_asked_for(tmp_path):

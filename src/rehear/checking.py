@@ -195,6 +195,8 @@ def dry_run(study: Path, params: Params) -> list[str]:
     model = building.build_model(
         params.model, task, features.shape, arriving=arriving, seed=0
     )
+    labels = task.labels if (study / paths.MANIFEST).is_file() else None
+    pretrained.try_out(model, params, study, labels=labels)
     outputs = _outputs(params, model, features)
     steps, _ = building.arrange(
         online, params.augment, split="train", before=chain.after, study=study

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
+from safetensors.torch import save_file
 from torch import nn
 
 from loopback import Page, serve
@@ -72,7 +73,9 @@ def server(monkeypatch, tmp_path):
 
 
 def ask(study, weights="lab/net", **more):  # noqa: F811
-    tree = {**SETTINGS, "model": {"name": "net"}, **more}
+    # As data/features/meta.json of the fixture has it.
+    front_end = {"preprocess": {"transforms": []}}
+    tree = {**SETTINGS, **front_end, "model": {"name": "net"}, **more}
     tree["pretrained"] = {"weights": weights}
     with (study / "params.yaml").open("w") as stream:
         YAML().dump(tree, stream)
@@ -215,3 +218,127 @@ def test_a_typo_is_told_before_anything_is_asked_for(server, study):  # noqa: F8
     with pytest.raises(ParamsError, match=r"Did you mean 'lab/net'\?"):
         pretrained.run(ask(study, "lab/nett"), study)
     assert server.asked == []
+
+
+ANSWER = b'{"message": "too many requests, come back"}'
+
+
+def answer(server, body):
+    for path in list(server.pages):
+        etag = hashlib.sha256(body).hexdigest()[:8]
+        server.pages[path] = Page(body, etag=f'"{etag}"')
+
+
+@pytest.mark.parametrize("known", ["", "size"])
+def test_what_cannot_be_read_is_neither_recorded_nor_kept(
+    server,
+    study,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+    known,
+):
+    if known:
+        monkeypatch.setattr(Net, "source", replace(Net.source, size=len(ANSWER)))
+    answer(server, ANSWER)
+    values = ask(study)
+    with pytest.raises(ModelError, match=r"^lab/net cannot be read .*'\{\"messa"):
+        pretrained.run(values, study)
+    assert not (study / "data/checksums.json").exists()
+    left = (file.name for file in (tmp_path / "cache").rglob("*") if file.is_file())
+    assert {*left} <= {"lock", "checksums.json"}
+    monkeypatch.setattr(Net, "source", replace(Net.source, size=None))
+    answer(server, BYTES)
+    pretrained.run(values, study)
+    assert (study / RECORD).exists()
+
+
+def test_an_answer_that_an_earlier_version_kept_does_no_harm_twice(server, study):  # noqa: F811
+    """It is in the cache, and there alone: no study has it on record."""
+    folder = cached(server, study)
+    [done] = folder.glob("*.done")
+    (study / "data/checksums.json").unlink()
+    done.write_bytes(ANSWER)
+    digest = hashlib.sha256(ANSWER).hexdigest()
+    table = {Net.source.url: {"size": len(ANSWER), "sha256": digest}}
+    (folder / "checksums.json").write_text(json.dumps(table))
+    with pytest.raises(ModelError, match="lab/net cannot be read"):
+        pretrained.run(ask(study), study)
+    pretrained.run(ask(study), study)
+    assert json.loads((study / RECORD).read_text())["weights"] == "lab/net"
+
+
+def cached(server, study):  # noqa: F811
+    """Run the stage; return the folder in the cache that holds the file."""
+    pretrained.run(ask(study), study)
+    [done] = pretrained.cache().glob("*/*.done")
+    return done.parent
+
+
+def test_another_file_than_recorded_is_not_called_published(server, study):  # noqa: F811
+    table = {Net.source.url: {"size": 42, "sha256": "0" * 64}}
+    (study / "data/checksums.json").write_text(json.dumps(table))
+    with pytest.raises(DataError, match=r"expected 42 as recorded in checksums.json"):
+        pretrained.run(ask(study), study)
+
+
+def test_studies_with_other_files_on_record_leave_each_other_theirs(
+    server,
+    study,  # noqa: F811
+    tmp_path,
+):
+    second = stored(theirs(6))
+    pretrained.run(ask(study), study)
+    other = tmp_path / "other"
+    (other / "data").mkdir(parents=True)
+    entry = {"size": len(second), "sha256": hashlib.sha256(second).hexdigest()}
+    (other / "data/checksums.json").write_text(json.dumps({Net.source.url: entry}))
+    answer(server, second)
+    pretrained.run(ask(other), other)
+    server.pages.clear()
+    for place, seed in ((study, 5), (other, 6), (study, 5)):
+        pretrained.run(ask(place), place)
+        found = checkpoint.read_tensors(place / "data/pretrained/weights.safetensors")
+        assert torch.equal(found["body.weight"], theirs(seed)["body.weight"])
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("known", ["", "prefix", "whole"])
+@pytest.mark.parametrize(
+    "damage", [b"", BYTES[:100], BYTES[:-1] + b"?"], ids=["empty", "cut", "changed"]
+)
+def test_a_damaged_file_in_the_cache_is_fetched_again(
+    server,
+    study,  # noqa: F811
+    monkeypatch,
+    known,
+    damage,
+):
+    digest = hashlib.sha256(BYTES).hexdigest()
+    wanted = {"": "", "prefix": digest[:8], "whole": digest}[known]
+    monkeypatch.setattr(Net, "source", replace(Net.source, sha256=wanted))
+    [done] = cached(server, study).glob("*.done")
+    done.write_bytes(damage)
+    pretrained.run(ask(study), study)
+    assert len(server.asked) == 2
+    assert done.read_bytes() == BYTES
+
+
+def test_a_file_that_has_left_the_cache_binds_no_other_study(server, study, tmp_path):  # noqa: F811
+    [done] = cached(server, study).glob("*.done")
+    done.unlink()
+    answer(server, stored(theirs(6)))
+    other = tmp_path / "other"
+    other.mkdir()
+    pretrained.run(ask(other), other)
+    with pytest.raises(DataError, match=r"expected .* as recorded in checksums.json"):
+        pretrained.run(ask(study), study)
+    pretrained.run(ask(other), other)
+    assert len(server.asked) == 3
+
+
+def test_foreign_half_precision_is_kept_as_float32(server, study):  # noqa: F811
+    halves = {k: v.bfloat16() for k, v in theirs().items()}
+    save_file(halves, study / "theirs.safetensors")
+    pretrained.run(ask(study, "theirs.safetensors"), study)
+    found = checkpoint.read_tensors(study / "data/pretrained/weights.safetensors")
+    assert all(torch.equal(found[k], v.float()) for k, v in halves.items())

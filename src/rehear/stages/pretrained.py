@@ -3,17 +3,20 @@
 import hashlib
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rehear import atomic, paths, pipeline, published, workspace
 from rehear.catalogue import name_of
-from rehear.download import obtain
+from rehear.download import obtain, stored
+from rehear.errors import DataError, ModelError
 from rehear.params import Params
 from rehear.published import CHECKSUMS, Remote, recorded
 
 CACHE = "REHEAR_CACHE"
+_CHUNK = 1 << 20
 _DIGITS = 64  # of a whole SHA-256
 logger = logging.getLogger(__name__)
 
@@ -46,17 +49,15 @@ def run(params: Params, study: Path) -> Path:
     from rehear.models.sources import Source
 
     found = pretrained.find(weights, study, model=name_of(params.model))
-    facts: dict[str, Any]
+    facts: dict[str, Any] = {}
     if isinstance(found, Source):
-        file = _download(found, study)
+        tensors = _published(found, study)
         facts = {"url": found.url, "licence": found.licence, "citation": found.citation}
-        entry = found.entry
     else:
         pipeline.check_files(study, "pretrained", [(pretrained.KEY, weights)])
-        file, facts, entry = found, {}, ""
-    tensors, config = pretrained.read(file, entry=entry)
-    if config:
-        facts = {"labels": config["task"]["labels"], "model": config["model"]}
+        tensors, config = pretrained.read(found)
+        if config:
+            facts = {"labels": config["task"]["labels"], "model": config["model"]}
     with atomic.folder(target) as folder:
         checkpoint.write_tensors(folder / checkpoint.WEIGHTS, tensors)
         digest = _digest(folder / checkpoint.WEIGHTS)
@@ -67,35 +68,90 @@ def run(params: Params, study: Path) -> Path:
     return target
 
 
-def _download(source: Any, study: Path) -> Path:
-    """Return the file of published weights, from the cache or its server."""
+def _published(source: Any, study: Path) -> Any:
+    """Return the tensors of published weights, from the cache or their server.
+
+    Nothing is recorded, and nothing kept that nobody vouches for, before a file
+    was read as weights: a server may answer with something else.
+
+    Raises:
+        DataError: if the file cannot be had, or is another one than expected
+        ModelError: if it cannot be read
+    """
+    from rehear import pretrained
+
     tracked = study / paths.CHECKSUMS
-    whole = source.sha256 if len(source.sha256) == _DIGITS else None
     on_record = recorded(tracked).get(source.url, {})
-    name = PurePosixPath(unquote(urlsplit(source.url).path)).name
-    remote = Remote(
-        name,
-        source.url,
-        size=source.size or on_record.get("size"),
-        sha256=whole or on_record.get("sha256"),
-    )
-    key = hashlib.sha256(source.url.encode()).hexdigest()[:16]
-    folder = cache() / key
-    with workspace.waiting(folder / "lock"):
-        done = obtain(remote, downloads=folder)
-        digest = remote.sha256 or recorded(folder / CHECKSUMS)[source.url]["sha256"]
-        if not digest.startswith(source.sha256):
-            done.unlink()
-            published.forget(folder / CHECKSUMS, source.url)
-            published.refuse(
-                source.url,
-                f"SHA-256 {digest}, expected {source.sha256}… as published",
-            )
+    place = cache() / hashlib.sha256(source.url.encode()).hexdigest()[:16]
+    with workspace.waiting(place / "lock"):
+        folder = _folder(place, source, on_record)
+        done, digest = _obtain(source, folder, on_record)
+        try:
+            tensors, _ = pretrained.read(done, entry=source.entry, name=source.name)
+        except ModelError:
+            if not (source.sha256 or on_record):
+                _remove(done, source.url)
+            raise
         found = published.Known(done.stat().st_size, None, digest)
-    if not on_record:
+        published.record(folder / CHECKSUMS, source.url, found)
+        published.accept(folder)
+    if on_record.get("sha256") != digest:
         published.record(tracked, source.url, found)
         logger.info("pretrained: checksum recorded in %s; add it to git", tracked.name)
-    return done
+    return tensors
+
+
+def _folder(place: Path, source: Any, on_record: Mapping[str, Any]) -> Path:
+    """Return where the file lies that a study expects.
+
+    Where a file has changed at its address, studies may expect different ones. The
+    first is in the folder of the address, others in folders of their own in it.
+    """
+    digest = _pinned(source) or on_record.get("sha256")
+    first = recorded(place / CHECKSUMS).get(source.url, {}).get("sha256")
+    return place if not digest or first in (None, digest) else place / digest[:16]
+
+
+def _obtain(
+    source: Any, folder: Path, on_record: Mapping[str, Any]
+) -> tuple[Path, str]:
+    """Return the file of published weights in the cache, and its digest."""
+    name = PurePosixPath(unquote(urlsplit(source.url).path)).name
+    remote = Remote(name, source.url, size=source.size, sha256=_pinned(source))
+    table, (done, _) = folder / CHECKSUMS, stored(source.url, folder)
+    kept = done.exists()
+    if on_record and not remote.sha256:
+        expected = published.Known(on_record.get("size"), None, on_record.get("sha256"))
+        published.record(table, source.url, expected)
+    elif not kept:  # what is not here any more binds nobody
+        published.forget(table, source.url)
+    try:
+        obtain(remote, downloads=folder)
+    except DataError:
+        if not kept or done.exists():
+            raise
+        logger.info("pretrained: the file in %s was damaged, and is fetched", folder)
+        return _obtain(source, folder, on_record)
+    digest: str = remote.sha256 or recorded(table)[source.url]["sha256"]
+    if not digest.startswith(source.sha256):
+        _remove(done, source.url)
+        published.refuse(
+            source.url, f"SHA-256 {digest}, expected {source.sha256}… as published"
+        )
+    return done, digest
+
+
+def _pinned(source: Any) -> str | None:
+    """Return the digest of weights, if the whole of it is published."""
+    return source.sha256 if len(source.sha256) == _DIGITS else None
+
+
+def _remove(done: Path, url: str) -> None:
+    """Take a file out of the cache, and out of its table."""
+    done.unlink()
+    done.with_suffix(".json").unlink(missing_ok=True)
+    published.accept(done.parent)
+    published.forget(done.parent / CHECKSUMS, url)
 
 
 def cache() -> Path:
@@ -108,4 +164,8 @@ def cache() -> Path:
 
 
 def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
