@@ -75,6 +75,10 @@ SMALL = {
 }
 
 
+B0 = {"architecture": "efficientnet_b0"}
+VIT = {"architecture": "test_vit", "shape": (3, 64, 96)}
+
+
 def build(architecture="test_resnet", shape=(3, 64, 51), outputs=4, **arguments):
     spec = {"name": "timm", "architecture": architecture, **arguments}
     return MODELS.build(spec, num_outputs=outputs, input_shape=shape)
@@ -243,7 +247,17 @@ def test_arguments_of_the_architecture_are_passed_on():
         ({"in_chans": 3}, "no argument 'in_chans'"),
         ({"num_classes": 3}, "no argument 'num_classes'"),
         ({"drop_rate": "much"}, "drop_rate: expected a number"),
-        ({"architecture": "test_vit", "shape": (3, 64, 96), "drop_rate": 3.0}, "betw"),
+        ({"drop_rate": 2.0}, "drop_rate: expected a number from 0 to 1, found 2.0"),
+        ({"drop_path_rate": -1}, "drop_path_rate: expected a number from 0 to 1"),
+        ({"device": "meta"}, "no argument 'device'"),
+        ({"dtype": "float16"}, "no argument 'dtype'"),
+        ({"output_stride": 3}, r"output_stride: cannot be 3 \(AssertionError\)"),
+        ({**B0, "act_layer": "nope"}, r"act_layer: cannot be 'nope' \(KeyError 'nope'"),
+        ({**VIT, "act_layer": "nope"}, "act_layer: cannot be 'nope'"),
+        ({**VIT, "patch_size": 0}, "patch_size: cannot be 0"),
+        ({**VIT, "drop_rate": 0.1, "embed_dim": 65}, "embed_dim: cannot be 65 .dim"),
+        ({**VIT, "depth": 1, "patch_size": 40}, "patch_size: cannot be 40"),
+        ({**VIT, "embed_dim": 8, "num_heads": 16}, "embed_dim, num_heads: cannot sta"),
         ({"architecture": "mobilenetv5_300m_enc"}, "is no classifier"),
     ],
 )

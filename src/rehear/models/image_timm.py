@@ -16,7 +16,15 @@ from rehear.models import images
 from rehear.models.sources import Source, on_hub
 from rehear.signals import IMAGE, SPECTROGRAM
 
-_RESERVED = ("cfg", "img_size", "in_chans", "input_size", "num_classes")
+_RESERVED = (
+    "cfg",
+    "device",
+    "dtype",
+    "img_size",
+    "in_chans",
+    "input_size",
+    "num_classes",
+)
 _FILTERS = ("checkpoint_filter_fn", "_filter_fn", "_filter_torchvision_pretrained")
 
 
@@ -67,27 +75,23 @@ class TimmModel(images.ImageModel):
         timm = _timm()
         _check(architecture, arguments)
         make = functools.partial(
-            timm.create_model,
-            architecture,
-            num_classes=num_outputs,
-            in_chans=input_shape[0],
+            _network, architecture, num_classes=num_outputs, in_chans=input_shape[0]
         )
         config = timm.models.get_pretrained_cfg(architecture)
         fixed = bool(config and config.fixed_input_size)
-        misfits = functools.partial(
-            images.misfitting,
-            architecture,
-            input_shape,
-            side=config.input_size[-1] if config else 224,
-        )
+        size = {"img_size": tuple(input_shape[1:])} if fixed else {}
+        side = config.input_size[-1] if config else 224
         self.network = images.build(
-            functools.partial(make, **arguments),
-            {"img_size": tuple(input_shape[1:])} if fixed else {},
-            lambda why: misfits(why=why),
+            make,
+            arguments,
+            size,
+            input_shape=input_shape,
+            outputs=num_outputs,
+            misfits=lambda why: images.misfitting(
+                architecture, input_shape, side=side, why=why
+            ),
         )
-        heads = _heads(self.network, architecture)
-        if why := images.trial(self.network, input_shape, outputs=num_outputs):
-            raise misfits(why=why)
+        heads = _heads(self.network)
         self.head_modules = tuple(f"network.{name}" for name in heads)
         self.blocks = tuple(
             tuple(f"network.{name}" for name in group)
@@ -150,16 +154,20 @@ def _check(architecture: str, arguments: Mapping[str, Any]) -> None:
         )
 
 
-def _heads(network: Any, architecture: str) -> list[str]:
-    """Return the names of the last layers, several for distilled models."""
-    found = network.get_classifier() if hasattr(network, "get_classifier") else ()
-    layers = found if isinstance(found, tuple | list) else (found,)
-    names = [n for n, x in network.named_modules() if any(x is y for y in layers)]
-    if not any(list(layer.parameters()) for layer in layers):
+def _network(architecture: str, **arguments: Any) -> nn.Module:
+    network: nn.Module = _timm().create_model(architecture, **arguments)
+    if not any([*network.get_submodule(name).parameters()] for name in _heads(network)):
         raise ValueError(
             f"{architecture} is no classifier; choose another architecture"
         )
-    return names
+    return network
+
+
+def _heads(network: Any) -> list[str]:
+    """Return the names of the last layers, several for distilled models."""
+    found = network.get_classifier() if hasattr(network, "get_classifier") else ()
+    layers = found if isinstance(found, tuple | list) else (found,)
+    return [n for n, x in network.named_modules() if any(x is y for y in layers)]
 
 
 def _blocks(network: Any, heads: list[str]) -> list[images.Group]:
