@@ -3,8 +3,7 @@
 import functools
 import inspect
 import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -25,7 +24,6 @@ _RESERVED = (
     "input_size",
     "num_classes",
 )
-_FILTERS = ("checkpoint_filter_fn", "_filter_fn", "_filter_torchvision_pretrained")
 
 
 class TimmModel(images.ImageModel):
@@ -77,6 +75,7 @@ class TimmModel(images.ImageModel):
         make = functools.partial(
             _network, architecture, num_classes=num_outputs, in_chans=input_shape[0]
         )
+        self._make = functools.partial(make, **arguments)
         config = timm.models.get_pretrained_cfg(architecture)
         fixed = bool(config and config.fixed_input_size)
         size = {"img_size": tuple(input_shape[1:])} if fixed else {}
@@ -123,7 +122,10 @@ class TimmModel(images.ImageModel):
             ModelError: if they cannot be adapted to the channels
         """
         network: Any = self.network
-        ours = _filtered(dict(tensors), network)
+        ours = dict(tensors)
+        if adapt := _filter(self._make):
+            one = len(inspect.signature(adapt).parameters) == 1
+            ours = dict(adapt(ours) if one else adapt(ours, network))
         first = network.pretrained_cfg.get("first_conv") or ()
         for name in (first,) if isinstance(first, str) else first:
             key = f"{name}.weight"
@@ -185,15 +187,27 @@ def _blocks(network: Any, heads: list[str]) -> list[images.Group]:
     return [images.covering(network, names) for names in groups if names]
 
 
-def _filtered(tensors: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Return what timm's module of an architecture makes of published tensors."""
-    module = sys.modules[type(network).__module__]
-    for name in _FILTERS:
-        adapt = getattr(module, name, None)
-        if adapt is not None:
-            one = len(inspect.signature(adapt).parameters) == 1
-            return dict(adapt(tensors) if one else adapt(tensors, network))
-    return tensors
+def _filter(make: Callable[..., nn.Module]) -> Callable[..., Any] | None:
+    """Return the function that timm sends published tensors of a network through.
+
+    Only the function that builds an architecture knows it, and hands it to the one
+    that loads weights; for one call, ours stands in its place.
+    """
+    from timm.models import _builder
+
+    found: list[Callable[..., Any] | None] = []
+
+    def keep(*_: Any, filter_fn: Callable[..., Any] | None = None, **__: Any) -> None:
+        found.append(filter_fn)
+
+    load = _builder.load_pretrained
+    _builder.load_pretrained = keep
+    try:
+        with torch.device("meta"):
+            make(pretrained=True)
+    finally:
+        _builder.load_pretrained = load
+    return found[0]
 
 
 def _for_channels(kernel: Tensor, ours: Tensor) -> Tensor:
