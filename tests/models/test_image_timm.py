@@ -1,6 +1,7 @@
 """Models of timm: a spread on the meta device, small ones for real."""
 
 import builtins
+import re
 import warnings
 
 import pytest
@@ -73,6 +74,10 @@ SMALL = {
     "test_resnet": (2, 64, 51),
     "test_vit": (2, 64, 96),
 }
+
+
+B0 = {"architecture": "efficientnet_b0"}
+VIT = {"architecture": "test_vit", "shape": (3, 64, 96)}
 
 
 def build(architecture="test_resnet", shape=(3, 64, 51), outputs=4, **arguments):
@@ -182,13 +187,31 @@ def test_a_published_file_fits_strictly_but_for_the_head(tmp_path):
     assert torch.equal(model.network.patch_embed.proj.weight, kernel)
 
 
-@pytest.mark.parametrize("architecture", ["test_vit", "test_efficientnet"])
-@pytest.mark.parametrize("shape", [(1, 64, 96), (2, 96, 160), (5, 160, 160)])
+PUBLISHED = [
+    ("test_efficientnet", (1, 64, 96)),
+    ("test_efficientnet", (2, 96, 160)),
+    ("test_efficientnet", (5, 160, 160)),
+    ("test_vit", (1, 64, 96)),
+    ("test_vit", (2, 96, 160)),
+    ("test_vit", (5, 160, 160)),
+    # Not by the function that other networks of their module have.
+    ("flexivit_small", (3, 160, 160)),
+    ("deit3_small_patch16_224", (1, 64, 96)),
+    ("deit_tiny_distilled_patch16_224", (3, 96, 96)),
+    ("crossvit_9_240", (1, 240, 240)),
+    ("densenet121", (1, 64, 64)),
+]
+
+
+@pytest.mark.parametrize(("architecture", "shape"), PUBLISHED)
 def test_published_tensors_are_adapted_as_timm_does_it(architecture, shape):
-    published = timm.create_model(architecture).state_dict()
+    source = timm.create_model(architecture)
+    published = as_published(source.state_dict(), architecture)
     model = build(architecture, shape, outputs=1000)
+    load = timm.models._builder.load_pretrained
     model.load_state_dict(model.adapted(published))
-    size = {"img_size": shape[1:]} if architecture == "test_vit" else {}
+    assert timm.models._builder.load_pretrained is load
+    size = {"img_size": shape[1:]} if source.pretrained_cfg["fixed_input_size"] else {}
     expected = timm.create_model(
         architecture,
         pretrained=True,
@@ -198,6 +221,16 @@ def test_published_tensors_are_adapted_as_timm_does_it(architecture, shape):
     )
     for name, tensor in expected.state_dict().items():
         assert torch.equal(model.network.state_dict()[name], tensor), name
+
+
+def as_published(tensors, architecture):
+    """Return tensors by the names that they have in the authors' files."""
+    renamed = {
+        "crossvit_9_240": (r"^(pos_embed|cls_token)_(\d)$", r"\1.\2"),
+        "deit3_small_patch16_224": (r"\.ls(\d)\.gamma$", r".gamma_\1"),
+    }
+    pattern, new = renamed.get(architecture, ("$^", ""))
+    return {re.sub(pattern, new, name): tensor for name, tensor in tensors.items()}
 
 
 def test_counters_may_lack_in_old_files():
@@ -243,7 +276,17 @@ def test_arguments_of_the_architecture_are_passed_on():
         ({"in_chans": 3}, "no argument 'in_chans'"),
         ({"num_classes": 3}, "no argument 'num_classes'"),
         ({"drop_rate": "much"}, "drop_rate: expected a number"),
-        ({"architecture": "test_vit", "shape": (3, 64, 96), "drop_rate": 3.0}, "betw"),
+        ({"drop_rate": 2.0}, "drop_rate: expected a number from 0 to 1, found 2.0"),
+        ({"drop_path_rate": -1}, "drop_path_rate: expected a number from 0 to 1"),
+        ({"device": "meta"}, "no argument 'device'"),
+        ({"dtype": "float16"}, "no argument 'dtype'"),
+        ({"output_stride": 3}, r"output_stride: cannot be 3 \(AssertionError\)"),
+        ({**B0, "act_layer": "nope"}, r"act_layer: cannot be 'nope' \(KeyError 'nope'"),
+        ({**VIT, "act_layer": "nope"}, "act_layer: cannot be 'nope'"),
+        ({**VIT, "patch_size": 0}, "patch_size: cannot be 0"),
+        ({**VIT, "drop_rate": 0.1, "embed_dim": 65}, "embed_dim: cannot be 65 .dim"),
+        ({**VIT, "depth": 1, "patch_size": 40}, "patch_size: cannot be 40"),
+        ({**VIT, "embed_dim": 8, "num_heads": 16}, "embed_dim, num_heads: cannot sta"),
         ({"architecture": "mobilenetv5_300m_enc"}, "is no classifier"),
     ],
 )

@@ -1,6 +1,7 @@
 """Classifiers of torchvision: all of them on the meta device, a spread for real."""
 
 import builtins
+import inspect
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 import torchvision.models
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from rehear import pretrained
 from rehear.errors import ModelError, ParamsError
@@ -265,15 +267,57 @@ def test_arguments_of_the_architecture_are_passed_on():
 
 
 @pytest.mark.parametrize(
+    "architecture",
+    [
+        pytest.param(x, marks=[] if x in SPREAD else pytest.mark.slow)
+        for x in KNOWN
+        if not x.startswith("shufflenet")  # which have no arguments
+    ],
+)
+def test_every_argument_that_is_listed_can_be_set(architecture):
+    with pytest.raises(ParamsError, match="no argument 'none'") as refused:
+        on_meta(architecture, none=1)
+    listed = str(refused.value).partition("It takes: ")[2].split(", ")
+    signature = inspect.signature(type(original(architecture)))
+    on_meta(architecture, **{x: signature.parameters[x].default for x in listed})
+
+
+@pytest.mark.parametrize("architecture", [x for x in KNOWN if x.startswith("swin")])
+def test_the_stochastic_depth_of_swin_transformers_is_that_of_their_class(architecture):
+    def probabilities(network):
+        return [x.p for x in network.modules() if isinstance(x, StochasticDepth)]
+
+    made = {}
+
+    class Told(torchvision.models.SwinTransformer):
+        def __init__(self, **arguments):
+            made.update(arguments)
+            super().__init__(**arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torchvision.models.swin_transformer, "SwinTransformer", Told)
+        usual = original(architecture)
+    assert probabilities(on_meta(architecture).network) == probabilities(usual)
+    with torch.device("meta"):
+        expected = Told(**{**made, "stochastic_depth_prob": 0.1})
+    model = on_meta(architecture, stochastic_depth_prob=0.1)
+    assert probabilities(model.network) == probabilities(expected)
+
+
+@pytest.mark.parametrize(
     ("spec", "reason"),
     [
         ({"architecture": "resnet_18"}, "Did you mean 'resnet18'"),
         ({"architecture": "vgg11", "drop": 0.1}, "Did you mean 'dropout'"),
         ({"architecture": "vgg11", "num_classes": 3}, "no argument 'num_classes'"),
         ({"architecture": "vgg11", "dropout": "much"}, "expected a number"),
-        ({"architecture": "vgg11", "dropout": 3.0}, "between 0 and 1"),
-        ({"architecture": "vit_b_16", "dropout": 3.0}, "between 0 and 1"),
-        ({"architecture": "resnext50_32x4d", "groups": 2}, "expected value 32"),
+        ({"architecture": "vgg11", "dropout": 3.0}, "number from 0 to 1, found 3.0"),
+        ({"architecture": "vit_b_16", "attention_dropout": 3}, "number from 0 to 1"),
+        ({"architecture": "swin_t", "stochastic_depth_prob": -1}, "number from 0 to"),
+        ({"architecture": "densenet121", "drop_rate": 3.0}, "number from 0 to 1"),
+        ({"architecture": "resnext50_32x4d", "groups": 2}, "'groups' of .* is fixed"),
+        ({"architecture": "densenet121", "growth_rate": 4}, "'growth_rate' of .*fix"),
+        ({"architecture": "resnet18", "groups": 2}, "groups: cannot be 2 .BasicBlock"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(spec, reason):

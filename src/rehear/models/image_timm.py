@@ -3,8 +3,7 @@
 import functools
 import inspect
 import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,8 +15,15 @@ from rehear.models import images
 from rehear.models.sources import Source, on_hub
 from rehear.signals import IMAGE, SPECTROGRAM
 
-_RESERVED = ("cfg", "img_size", "in_chans", "input_size", "num_classes")
-_FILTERS = ("checkpoint_filter_fn", "_filter_fn", "_filter_torchvision_pretrained")
+_RESERVED = (
+    "cfg",
+    "device",
+    "dtype",
+    "img_size",
+    "in_chans",
+    "input_size",
+    "num_classes",
+)
 
 
 class TimmModel(images.ImageModel):
@@ -67,27 +73,24 @@ class TimmModel(images.ImageModel):
         timm = _timm()
         _check(architecture, arguments)
         make = functools.partial(
-            timm.create_model,
-            architecture,
-            num_classes=num_outputs,
-            in_chans=input_shape[0],
+            _network, architecture, num_classes=num_outputs, in_chans=input_shape[0]
         )
+        self._make = functools.partial(make, **arguments)
         config = timm.models.get_pretrained_cfg(architecture)
         fixed = bool(config and config.fixed_input_size)
-        misfits = functools.partial(
-            images.misfitting,
-            architecture,
-            input_shape,
-            side=config.input_size[-1] if config else 224,
-        )
+        size = {"img_size": tuple(input_shape[1:])} if fixed else {}
+        side = config.input_size[-1] if config else 224
         self.network = images.build(
-            functools.partial(make, **arguments),
-            {"img_size": tuple(input_shape[1:])} if fixed else {},
-            lambda why: misfits(why=why),
+            make,
+            arguments,
+            size,
+            input_shape=input_shape,
+            outputs=num_outputs,
+            misfits=lambda why: images.misfitting(
+                architecture, input_shape, side=side, why=why
+            ),
         )
-        heads = _heads(self.network, architecture)
-        if why := images.trial(self.network, input_shape, outputs=num_outputs):
-            raise misfits(why=why)
+        heads = _heads(self.network)
         self.head_modules = tuple(f"network.{name}" for name in heads)
         self.blocks = tuple(
             tuple(f"network.{name}" for name in group)
@@ -119,7 +122,10 @@ class TimmModel(images.ImageModel):
             ModelError: if they cannot be adapted to the channels
         """
         network: Any = self.network
-        ours = _filtered(dict(tensors), network)
+        ours = dict(tensors)
+        if adapt := _filter(self._make):
+            one = len(inspect.signature(adapt).parameters) == 1
+            ours = dict(adapt(ours) if one else adapt(ours, network))
         first = network.pretrained_cfg.get("first_conv") or ()
         for name in (first,) if isinstance(first, str) else first:
             key = f"{name}.weight"
@@ -150,16 +156,20 @@ def _check(architecture: str, arguments: Mapping[str, Any]) -> None:
         )
 
 
-def _heads(network: Any, architecture: str) -> list[str]:
-    """Return the names of the last layers, several for distilled models."""
-    found = network.get_classifier() if hasattr(network, "get_classifier") else ()
-    layers = found if isinstance(found, tuple | list) else (found,)
-    names = [n for n, x in network.named_modules() if any(x is y for y in layers)]
-    if not any(list(layer.parameters()) for layer in layers):
+def _network(architecture: str, **arguments: Any) -> nn.Module:
+    network: nn.Module = _timm().create_model(architecture, **arguments)
+    if not any([*network.get_submodule(name).parameters()] for name in _heads(network)):
         raise ValueError(
             f"{architecture} is no classifier; choose another architecture"
         )
-    return names
+    return network
+
+
+def _heads(network: Any) -> list[str]:
+    """Return the names of the last layers, several for distilled models."""
+    found = network.get_classifier() if hasattr(network, "get_classifier") else ()
+    layers = found if isinstance(found, tuple | list) else (found,)
+    return [n for n, x in network.named_modules() if any(x is y for y in layers)]
 
 
 def _blocks(network: Any, heads: list[str]) -> list[images.Group]:
@@ -177,15 +187,27 @@ def _blocks(network: Any, heads: list[str]) -> list[images.Group]:
     return [images.covering(network, names) for names in groups if names]
 
 
-def _filtered(tensors: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Return what timm's module of an architecture makes of published tensors."""
-    module = sys.modules[type(network).__module__]
-    for name in _FILTERS:
-        adapt = getattr(module, name, None)
-        if adapt is not None:
-            one = len(inspect.signature(adapt).parameters) == 1
-            return dict(adapt(tensors) if one else adapt(tensors, network))
-    return tensors
+def _filter(make: Callable[..., nn.Module]) -> Callable[..., Any] | None:
+    """Return the function that timm sends published tensors of a network through.
+
+    Only the function that builds an architecture knows it, and hands it to the one
+    that loads weights; for one call, ours stands in its place.
+    """
+    from timm.models import _builder
+
+    found: list[Callable[..., Any] | None] = []
+
+    def keep(*_: Any, filter_fn: Callable[..., Any] | None = None, **__: Any) -> None:
+        found.append(filter_fn)
+
+    load = _builder.load_pretrained
+    _builder.load_pretrained = keep
+    try:
+        with torch.device("meta"):
+            make(pretrained=True)
+    finally:
+        _builder.load_pretrained = load
+    return found[0]
 
 
 def _for_channels(kernel: Tensor, ours: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from rehear.signals import IMAGE, SPECTROGRAM
 _AUXILIARY = ("googlenet", "inception_v3")
 _AUXILIARY_HEADS = ("AuxLogits.", "aux1.", "aux2.")
 _RESERVED = ("aux_logits", "image_size", "init_weights", "input_size", "num_classes")
+_DEPTH = "stochastic_depth_prob"
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 _POSITIONS = "encoder.pos_embedding"
 _RGB = 3
@@ -71,24 +72,21 @@ class TorchvisionModel(images.ImageModel):
         self.input_shape = input_shape
         images.check_shape("torchvision", input_shape)
         _check(architecture, arguments)
-        misfits = functools.partial(_misfits, architecture, input_shape)
+        if arguments.get("transform_input") and input_shape[0] != _RGB:
+            raise ModelError(
+                f"model.transform_input: takes images of 3 channels, but features "
+                f"are {input_shape}; add rgb to preprocess.transforms"
+            )
         self.network = images.build(
             functools.partial(
-                _network, architecture, num_classes=num_outputs, **arguments
+                _for_images, architecture, input_shape[0], num_classes=num_outputs
             ),
+            arguments,
             _size(architecture, input_shape),
-            misfits,
+            input_shape=input_shape,
+            outputs=num_outputs,
+            misfits=functools.partial(_misfits, architecture, input_shape),
         )
-        if input_shape[0] != _RGB:
-            if arguments.get("transform_input"):
-                raise ModelError(
-                    f"model.transform_input: takes images of 3 channels, but features "
-                    f"are {input_shape}; add rgb to preprocess.transforms"
-                )
-            _replace_first_convolution(self.network, input_shape[0])
-        _pool_deterministically(self.network)
-        if why := images.trial(self.network, input_shape, outputs=num_outputs):
-            raise misfits(why)
         head = _head(self.network)
         self.head_modules = (f"network.{head}",)
         self.blocks = tuple(
@@ -208,16 +206,57 @@ def _check(architecture: str, arguments: Mapping[str, Any]) -> None:
         with torch.device("meta"):
             plain = type(_network(architecture))
         images.check_arguments(
-            architecture, arguments, network=plain, reserved=_RESERVED
+            architecture,
+            arguments,
+            network=plain,
+            reserved=_RESERVED,
+            settable=functools.partial(_is_settable, architecture),
         )
+
+
+def _is_settable(architecture: str, name: str, default: Any) -> bool:
+    """Tell whether an architecture leaves an argument of its class to others."""
+    try:
+        with torch.device("meta"):
+            _network(architecture, **{name: default})
+    except images.REFUSALS:
+        return False
+    return True
+
+
+def _for_images(architecture: str, channels: int, **arguments: Any) -> nn.Module:
+    network = _network(architecture, **arguments)
+    if channels != _RGB:
+        _replace_first_convolution(network, channels)
+    _pool_deterministically(network)
+    return network
 
 
 def _network(architecture: str, **arguments: Any) -> nn.Module:
     if architecture in _AUXILIARY:
         arguments = {"aux_logits": False, "init_weights": True, **arguments}
+    swin = architecture.startswith("swin")
+    depth = arguments.pop(_DEPTH, None) if swin else None
     regnet = architecture.startswith("regnet")
     with _OnCpu() if regnet else contextlib.nullcontext():
-        return _library().get_model(architecture, weights=None, **arguments)
+        network: nn.Module = _library().get_model(
+            architecture, weights=None, **arguments
+        )
+    if depth is not None:
+        _set_stochastic_depth(network, depth)
+    return network
+
+
+def _set_stochastic_depth(network: nn.Module, probability: float) -> None:
+    """Let a probability grow from 0 to this over the blocks, as their class does.
+
+    The functions that build Swin transformers do not let the class be told another.
+    """
+    from torchvision.ops import StochasticDepth
+
+    layers = [x for x in network.modules() if isinstance(x, StochasticDepth)]
+    for place, layer in enumerate(layers):
+        layer.p = probability * float(place) / (len(layers) - 1)
 
 
 def _size(architecture: str, input_shape: tuple[int, ...]) -> dict[str, Any]:

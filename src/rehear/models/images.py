@@ -17,7 +17,15 @@ from rehear.models import structure
 Build = Callable[..., nn.Module]
 Group = tuple[str, ...]
 Network = TypeVar("Network", bound=nn.Module)
-REFUSALS = (AssertionError, IndexError, RuntimeError, TypeError, ValueError)
+REFUSALS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 _SIMPLE = (bool, int, float, str, type(None))
 # Modules whose children are the stages of a network, in the order of the input.
 _TRUNKS = {
@@ -137,40 +145,94 @@ def misfitting(name: str, shape: tuple[int, ...], *, side: int, why: str) -> Mod
     advice = f"{{name: resize, height: {side}, width: {side}}}"
     if shape[1:] == (side, side):
         advice = "rgb"
-    reason = textwrap.shorten(why.rstrip("."), 120, placeholder=" …")
     return ModelError(
-        f"model.architecture: {name} does not take features {shape} ({reason}); add "
-        f"{advice} to preprocess.transforms, or choose another architecture"
+        f"model.architecture: {name} does not take features {shape} ({_short(why)}); "
+        f"add {advice} to preprocess.transforms, or choose another architecture"
     )
 
 
 def said(error: Exception) -> str:
     """Return what an exception says, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split())
+    bare = isinstance(error, KeyError) or not text  # of a key, nothing but its name
+    return f"{type(error).__name__} {text}".rstrip() if bare else text
+
+
+def _short(why: str) -> str:
+    return textwrap.shorten(why.rstrip("."), 120, placeholder=" …")
 
 
 def build(
-    make: Build, size: Mapping[str, Any], misfits: Callable[[str], ModelError]
+    make: Build,
+    arguments: Mapping[str, Any],
+    size: Mapping[str, Any],
+    *,
+    input_shape: tuple[int, ...],
+    outputs: int,
+    misfits: Callable[[str], ModelError],
 ) -> nn.Module:
-    """Build a network for a size of images.
+    """Build a network, and hand the shape of images through it.
 
     Args:
-        make: builds it, for its usual size if nothing else is given
-        size: arguments for another size
+        make: builds it, as is usual for the architecture where nothing is given
+        arguments: of the user
+        size: arguments for images of another than the usual size
+        input_shape: of one image
+        outputs: number of outputs that it must have
         misfits: from what the library says to the error for a size that it refuses
 
     Raises:
         ModelError: if only the size is refused
-        ValueError: if other arguments are
+        ValueError: if arguments are, which the text names, or anything else is
     """
     try:
-        return make(**size)
+        network = make(**size, **arguments)
+        why = trial(network, input_shape, outputs=outputs)
     except REFUSALS as error:
-        if not size:
-            raise ValueError(said(error)) from error
+        why = said(error)
+    if not why:
+        return network
+
+    def refusal(given: Mapping[str, Any]) -> str:
+        made, why = _on_meta(make, {**size, **given})
+        return trial(made, input_shape, outputs=outputs) if made else why
+
+    def usual(given: Mapping[str, Any]) -> str:
+        return _on_meta(make, given)[1]
+
+    if fault := _blame(arguments, refusal) or _blame(arguments, usual) or usual({}):
+        raise ValueError(fault)
+    raise misfits(why) if refusal(arguments) else ValueError(why)
+
+
+def _on_meta(make: Build, given: Mapping[str, Any]) -> tuple[nn.Module | None, str]:
+    """Return a network without values, or why there is none."""
+    try:
         with torch.device("meta"):
-            build(make, {}, misfits)
-        raise misfits(said(error)) from error
+            return make(**given), ""
+    except REFUSALS as error:
+        return None, said(error)
+
+
+def _blame(
+    arguments: Mapping[str, Any], refusal: Callable[[Mapping[str, Any]], str]
+) -> str:
+    """Return which arguments alone are at fault, or ``""`` if none is.
+
+    Args:
+        arguments: of the user
+        refusal: why there is no network of some of them, or ``""`` if there is
+    """
+    if not arguments or refusal({}):
+        return ""
+    for name, value in arguments.items():
+        if why := refusal({name: value}):
+            return f"{name}: cannot be {value!r} ({_short(why)}); correct or remove it"
+    why = refusal(arguments)
+    return why and (
+        f"{', '.join(arguments)}: cannot stand together ({_short(why)}); correct or "
+        "remove one of them"
+    )
 
 
 def trial(network: nn.Module, input_shape: tuple[int, ...], *, outputs: int) -> str:
@@ -210,6 +272,7 @@ def check_arguments(
     *,
     network: type,
     reserved: Collection[str],
+    settable: Callable[[str, Any], bool] = lambda name, default: True,
 ) -> None:
     """Refuse arguments that the class of a network does not have.
 
@@ -218,25 +281,49 @@ def check_arguments(
         arguments: as they stand in params.yaml
         network: class of the network
         reserved: arguments that the model sets itself
+        settable: tells by name and default of an argument whether the architecture
+            does not set it itself
 
     Raises:
-        ValueError: if there is no such argument, or one is of a wrong type
+        ValueError: if there is no such argument, or one is of a wrong type, or a
+            probability not between 0 and 1
     """
-    known = {
+    known = known_arguments(network, reserved)
+    for name, value in arguments.items():
+        if name not in known or not settable(name, known[name]):
+            free = [key for key, default in known.items() if settable(key, default)]
+            problem = f"{architecture} has no argument '{name}'.{suggest(name, free)}"
+            if name in known:
+                problem = f"'{name}' of {architecture} is fixed; remove it."
+            raise ValueError(f"{problem} It takes: {', '.join(free) or 'none'}")
+        if expected := _misfit(name, known[name], value):
+            raise ValueError(f"{name}: expected {expected}, found {value!r}")
+
+
+def known_arguments(network: type, reserved: Collection[str]) -> dict[str, Any]:
+    """Return the arguments of a class with defaults that YAML can hold, and these."""
+    return {
         name: parameter.default
         for name, parameter in inspect.signature(network).parameters.items()
         if type(parameter.default) in _SIMPLE and name not in reserved
     }
-    for name, value in arguments.items():
-        if name not in known:
-            raise ValueError(
-                f"{architecture} has no argument '{name}'.{suggest(name, known)} It "
-                f"takes: {', '.join(known) or 'none'}"
-            )
-        kind = type(known[name])
-        expected = misfit(float if kind is int else kind, value)
-        if expected and known[name] is not None:
-            raise ValueError(f"{name}: expected {expected}, found {value!r}")
+
+
+def _misfit(name: str, default: Any, value: Any) -> str:
+    """Return what was expected in place of a value, by the default."""
+    kind = type(default)
+    expected = misfit(float if kind is int else kind, value)
+    if expected and default is not None:
+        return expected
+    chance = "drop" in name or name.endswith(("_rate", "_prob"))
+    if chance and _is_chance(default or 0) and not _is_chance(value or 0):
+        return "a number from 0 to 1"
+    return ""
+
+
+def _is_chance(value: Any) -> bool:
+    """Tell whether a value may be a probability, as for all that is no number."""
+    return type(value) not in (int, float) or 0 <= value <= 1
 
 
 def stages(network: nn.Module, head: Collection[str]) -> list[Group]:
