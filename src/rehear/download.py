@@ -223,7 +223,7 @@ class _Transfer:
             raise _Interrupted(f"{error.code} {error.reason}", wait) from None
         raise DataError(
             f"{self.address}: the server answers {error.code} {error.reason}; check "
-            "the address, or name another place in dataset.mirror"
+            "the address; dataset.mirror names another place of a data set"
         ) from None
 
     def _failed(self, error: Exception) -> NoReturn:
@@ -291,8 +291,8 @@ class _Transfer:
         if status not in (None, _WHOLE, _PARTIAL):  # files have none
             raise DataError(
                 f"{self.address}: the server answers {status} {reason}, expected "
-                f"{_WHOLE} and the file; check the address, or name another place in "
-                "dataset.mirror"
+                f"{_WHOLE} and the file; check the address; dataset.mirror names "
+                "another place of a data set"
             )
 
     def _check_size(self, total: int) -> None:
