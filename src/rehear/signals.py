@@ -3,7 +3,8 @@
 A part says so by attributes: ``takes`` is a kind or a tuple of kinds, ``gives``
 the kind that comes out, ``"same"`` where it is kept, and ``rate_after`` the new
 sample rate of a part that resamples. So a wrong order is refused before any
-audio is read.
+audio is read. A model's ``front_end`` says which transform gives what it takes,
+where the kind does not.
 """
 
 from typing import Any, NamedTuple
@@ -21,6 +22,13 @@ KINDS = {
     SPECTROGRAM: "a spectrogram (channels, bands, frames)",
     IMAGE: "an image (channels, height, width)",
     FEATURES: "features",
+}
+# What gives a kind, for what takes it and gets another one.
+_ENDS = {
+    WAVEFORM: "mono, without a spectrogram or other features",
+    SPECTROGRAM: "log_mel",
+    IMAGE: "log_mel and spectrogram_image",
+    FEATURES: "opensmile",
 }
 _DIMENSIONS = {WAVEFORM: 2, SPECTROGRAM: 3, IMAGE: 3}
 
@@ -71,13 +79,22 @@ def after(part: Any, name: str, before: Signal, *, what: str = "transform") -> S
     """
     if not fits(part, before.kind):
         source = f"'{before.part}' before it gives" if before.part else "it gets"
+        advice = "change the order of the parts"
+        if what == "model":
+            advice = f"end preprocess.transforms with {_front_end(part)}"
         raise ParamsError(
             f"{what} '{name}' takes {described(part)}, but {source} "
-            f"{KINDS[before.kind]}; change the order of the parts"
+            f"{KINDS[before.kind]}; {advice}"
         )
     gives = getattr(part, "gives", ANY)
     kind = before.kind if gives == SAME else gives
     return Signal(kind, getattr(part, "rate_after", before.rate), name)
+
+
+def _front_end(model: Any) -> str:
+    """Return the transforms, one or the other, that give what a model takes."""
+    ends = [end for kind, end in _ENDS.items() if kind in taken(model)]
+    return str(getattr(model, "front_end", ", or ".join(ends)))
 
 
 def described(part: Any) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ruamel.yaml import YAML
 
 from models.test_models import RATES, SHAPES, SMALL, small
 from rehear import (
@@ -17,10 +18,13 @@ from rehear import (
     metrics,
     presets,
     probing,
+    signals,
     tasks,
     training,
+    transforms,
 )
 from rehear.clips import ClipSet
+from rehear.errors import ParamsError
 from rehear.losses import LOSSES
 from rehear.models import GIVEN, MODELS, structure
 from rehear.params import Train
@@ -117,6 +121,39 @@ def test_every_part_is_trained_saved_and_loaded_for_every_task(name, learnt, tmp
         expected,
     )
     assert expected.shape == (COUNT, len(task.labels))
+
+
+EXTRACTED = {"ast", "whisper"}
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_what_is_missing_between_a_waveform_and_a_model_is_told(name):
+    waveform = Signal("waveform", RATES.get(name, 16000), "fit")
+    if "waveform" in signals.taken(MODELS.get(name)):
+        waveform = waveform._replace(kind="spectrogram")
+    task = tasks.restore({"name": "classification", "labels": ["a", "b"]})
+    with pytest.raises(ParamsError, match=f"model '{name}' takes ") as refused:
+        building.build_model(
+            {"name": name}, task, (1, 16000), arriving=waveform, seed=1
+        )
+    advice = str(refused.value).partition("; end preprocess.transforms with ")[2]
+    if waveform.kind == "spectrogram":
+        assert advice == "mono, without a spectrogram or other features"
+        return
+    if name in EXTRACTED:
+        assert advice == f"{{name: feature_extractor, model: {name}}}"
+    for end in advice.split(", or "):
+        specs = YAML(typ="safe").load(f"[{end.replace(' and ', ', ')}]")
+        chain = transforms.build(specs, sample_rate=16000, kind="waveform")
+        signals.after(MODELS.get(name), name, chain.after, what="model")
+
+
+def test_an_own_model_of_images_is_told_how_to_get_them():
+    class Own:
+        takes = "image"
+
+    with pytest.raises(ParamsError, match="end .* with log_mel and spectrogram_image"):
+        signals.after(Own, "own", Signal("waveform", 16000, "fit"), what="model")
 
 
 def build(name, *, seed=1):

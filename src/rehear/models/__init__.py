@@ -11,6 +11,9 @@ Attributes that a class may have:
 
 ``takes``
     what it takes, a kind of ``rehear.signals`` or several
+``front_end``
+    which transform gives that, as it is written in params.yaml, where the kind does
+    not say so
 ``varied = True``
     clips of a batch may differ in length: ``forward`` and ``embed`` take
     ``lengths`` too, ``(batch,)`` sizes of the last axis before padding with zeros,

@@ -59,6 +59,7 @@ class AST(EncoderFFNN):
     """
 
     takes = FEATURES
+    front_end = "{name: feature_extractor, model: ast}"
     extractor = 1
 
     def __init__(
@@ -164,8 +165,7 @@ def _check(shape: tuple[int, ...]) -> None:
     if len(shape) != 2 or min(shape) < PATCH:
         raise ModelError(
             f"model 'ast' takes (frames, mels) of at least {PATCH} by {PATCH}, but "
-            f"features are {shape}; end preprocess.transforms with "
-            "{name: feature_extractor, model: ast}"
+            f"features are {shape}; end preprocess.transforms with {AST.front_end}"
         )
 
 

@@ -71,6 +71,7 @@ class Whisper(EncoderFFNN):
     """
 
     takes = FEATURES
+    front_end = "{name: feature_extractor, model: whisper}"
     extractor = 1
 
     def __init__(
