@@ -164,6 +164,32 @@ def test_list_and_show(tmp_path):
     assert "Did you mean 'models'?" in said
 
 
+def test_show_prints_a_part_and_the_preset_of_its_name(tmp_path):
+    shown = rehear("show", "leaf", cwd=tmp_path)
+    assert shown.startswith("model leaf\n")
+    assert "\npublished weights, for pretrained.weights:\n" in shown
+    assert "\n\npreset leaf (model)\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [("leaf", "filters: 40"), ("timm", "architecture: efficientnet_b0")],
+)
+def test_show_needs_no_library_of_a_model(tmp_path, name, argument):
+    code = (
+        "import sys; sys.modules['timm'] = None; import rehear.cli; "
+        "sys.exit(rehear.cli.main(['show', sys.argv[1]]))"
+    )
+    command = [sys.executable, "-c", code, name]
+    shown = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert shown.startswith(f"model {name}\n")
+    assert f"\n  {argument}\n" in shown
+    assert f"published weights cannot be listed: model '{name}' needs the pack" in shown
+    assert ("\npreset leaf (model)\n" in shown) == (name == "leaf")
+
+
 def test_presets_are_listed_and_shown(tmp_path):
     every = rehear("presets", cwd=tmp_path)
     assert "log_mel_16k" in every

@@ -24,6 +24,12 @@ EXPECTED = {
     float: "a number",
     str: "text",
 }
+_PLURALS = {
+    bool: "true or false",
+    int: "whole numbers",
+    float: "numbers",
+    str: "texts",
+}
 
 
 def is_spec(value: Any) -> bool:
@@ -79,14 +85,21 @@ def misfit(hint: Any, value: Any) -> str:
         return " or ".join(misfits) if all(misfits) else ""
     if hint is type(None):
         return "" if value is None else "null"
-    if typing.get_origin(hint) is tuple and Ellipsis not in typing.get_args(hint):
-        kinds = typing.get_args(hint)
-        fits = isinstance(value, list | tuple) and len(value) == len(kinds)
-        fits = fits and not any(map(misfit, kinds, value))
-        return "" if fits else f"a list of {len(kinds)} values"
+    if typing.get_origin(hint) is tuple:
+        return _misfit_of_list(typing.get_args(hint), value)
     if hint is float and type(value) in (int, float):
         return "" if math.isfinite(value) else "a finite number"
     return "" if type(value) is hint else EXPECTED.get(hint, "")
+
+
+def _misfit_of_list(kinds: tuple[Any, ...], value: Any) -> str:
+    """Return what was expected where values are not of the kinds of a tuple."""
+    listed = isinstance(value, list | tuple)
+    if Ellipsis in kinds:
+        fits = listed and not any(misfit(kinds[0], item) for item in value)
+        return "" if fits else f"a list of {_PLURALS.get(kinds[0], 'values')}"
+    fits = listed and len(value) == len(kinds) and not any(map(misfit, kinds, value))
+    return "" if fits else f"a list of {len(kinds)} values"
 
 
 class Catalogue:

@@ -295,13 +295,13 @@ def _described(name: str) -> str:
     from rehear import inspection, presets
     from rehear.errors import ParamsError
 
+    found = [presets.describe(preset) for preset in presets.matches(name)]
     try:
-        return inspection.describe(name)
+        found.insert(0, inspection.describe(name))
     except ParamsError:
-        found = presets.matches(name)
         if not found:
             raise
-        return "\n\n".join(map(presets.describe, found))
+    return "\n\n".join(found)
 
 
 def _presets(options: argparse.Namespace) -> int:

@@ -94,10 +94,16 @@ def _description(parts: Catalogue, name: str) -> str:
 
 
 def _weights(part: Any) -> list[str]:
-    """Return the names of a model's published weights, the first of many."""
+    """Return the names of a model's published weights, the first of many.
+
+    Where its library, which knows them, is not installed, say so.
+    """
     if not hasattr(part, "sources"):
         return []
-    names = list(part.sources())
+    try:
+        names = list(part.sources())
+    except ParamsError as error:
+        return ["", f"published weights cannot be listed: {error}"]
     more = [f"  … {len(names) - _MOST} more"] if len(names) > _MOST else []
     listed = [f"  {name}" for name in names[:_MOST]]
     return ["", "published weights, for pretrained.weights:", *listed, *more]

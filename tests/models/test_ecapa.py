@@ -217,6 +217,13 @@ def test_features_that_do_not_fit_are_refused(given, message):
         ({"channels": [16, 16, 24, 16, 24]}, "have to be equal.* not 16, 24, 16 with"),
         ({"res2net_scale": 5}, "a multiple of res2net_scale"),
         ({"res2net_scale": 1}, r"\(2 or more\)"),
+        ({"channels": 1024}, "channels: expected a list of whole numbers, found 1024"),
+        ({"channels": [64, 64, 64, 64, "x"]}, "channels: expected a list of whole num"),
+        ({"embedding_size": 0}, "embedding_size: expected 1 or more, not 0"),
+        ({"attention_channels": -1}, "attention_channels: expected 1 or more"),
+        ({"se_channels": 0}, "se_channels: expected 1 or more"),
+        ({"channels": [0, 8, 8, 8, 8]}, "channels: expected 1 or more"),
+        ({"dilations": [1, 0, 3, 4, 1]}, "dilations: expected 1 or more"),
         ({"kernel_sizes": [5, 3, 2, 3, 1]}, r"have to be odd, not \[5, 3, 2, 3, 1\]"),
     ],
 )

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from rehear import checkpoint
-from rehear.errors import ModelError
+from rehear.errors import ModelError, ParamsError
 from rehear.models import GIVEN, MODELS
 
 SHAPES = {
@@ -175,6 +175,31 @@ def _blocks():
 def test_features_that_do_not_fit_are_refused(name, shape, message):
     with pytest.raises(ModelError, match=message):
         MODELS.build(name, num_outputs=2, input_shape=shape)
+
+
+WITH_FFNN = [
+    name
+    for name in MODELS.names()
+    if {"hidden_size", "dropout"} <= {*MODELS.signature(name)}
+    and name != "crnn"  # has them in its recurrent layers, which refuse them in torch
+]
+
+
+@pytest.mark.parametrize("name", WITH_FFNN)
+@pytest.mark.parametrize(
+    ("argument", "value", "expected"),
+    [
+        ("hidden_size", 0, "1 or more, not 0"),
+        ("dropout", 1.5, "a number from 0 to 1, not 1.5"),
+        ("dropout", -0.5, "a number from 0 to 1, not -0.5"),
+    ],
+)
+def test_layers_without_width_and_wrong_chances_are_refused(
+    name, argument, value, expected
+):
+    message = f"'{name}': {argument}: expected {expected}"
+    with pytest.raises(ParamsError, match=message):
+        build(name, **{argument: value})
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):

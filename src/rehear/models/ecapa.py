@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -59,7 +59,7 @@ class EcapaTdnn(EncoderFFNN):
     Raises:
         ParamsError: if speechbrain is not installed
         ModelError: if the features are not waveforms of one channel at 16 kHz
-        ValueError: if the layers do not fit together
+        ValueError: if the layers do not fit together, or one has no width
     """
 
     takes = WAVEFORM
@@ -86,6 +86,14 @@ class EcapaTdnn(EncoderFFNN):
         check_shape("ecapa_tdnn", input_shape)
         check_rate("ecapa_tdnn", sample_rate, wanted=RATE)
         _check_layers(channels, kernel_sizes, dilations, scale=res2net_scale)
+        _check_positive(
+            channels=channels,
+            kernel_sizes=kernel_sizes,
+            dilations=dilations,
+            attention_channels=[attention_channels],
+            se_channels=[se_channels],
+            embedding_size=[embedding_size],
+        )
         import_speechbrain()
         from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
         from speechbrain.nnet.CNN import Conv1d
@@ -250,6 +258,12 @@ def _check_layers(
         )
     if any(size % 2 == 0 for size in kernel_sizes):
         raise ValueError(f"kernel_sizes have to be odd, not {list(kernel_sizes)}")
+
+
+def _check_positive(**sizes: Sequence[int]) -> None:
+    for key, values in sizes.items():
+        if min(values) < 1:
+            raise ValueError(f"{key}: expected 1 or more, not {min(values)}")
 
 
 def import_speechbrain(model: str = "ecapa_tdnn") -> None:

@@ -24,7 +24,8 @@ class FFNN(nn.Module):
 
     Raises:
         ModelError: if the features are not vectors
-        ValueError: if there would be no layer at all
+        ValueError: if there would be no layer at all, or one of no width, or dropout
+            is no probability
     """
 
     takes = FEATURES
@@ -47,8 +48,11 @@ class FFNN(nn.Module):
                 f"{input_shape}; end preprocess.transforms with functionals "
                 "(opensmile), or choose another model"
             )
-        if num_layers < 1:
-            raise ValueError(f"num_layers: expected 1 or more, not {num_layers}")
+        for key, size in (("hidden_size", hidden_size), ("num_layers", num_layers)):
+            if size < 1:
+                raise ValueError(f"{key}: expected 1 or more, not {size}")
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout: expected a number from 0 to 1, not {dropout}")
         widths = [input_shape[0], *[hidden_size] * (num_layers - 1)]
         layers: list[nn.Module] = []
         for narrow, wide in itertools.pairwise(widths):
