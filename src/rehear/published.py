@@ -220,7 +220,7 @@ def verify(file: Path, expected: Known, *, url: str) -> Known:
         DataError: if the size or a digest is another one; where the file is not
             stable, a warning is logged instead
     """
-    found = _measured(file, expected)
+    found = measured(file, md5=expected.md5 is not None)
     difference = _difference(found, expected)
     if difference and expected.stable:
         file.unlink()
@@ -249,10 +249,15 @@ def wrong_size(size: int, expected: Known) -> str:
     return f"{size:,} bytes, expected {expected.size:,} as {expected.source}"
 
 
-def _measured(file: Path, expected: Known) -> Known:
-    """Return size and digests; MD5, the slowest, only where it is needed."""
+def measured(file: Path, *, md5: bool = False) -> Known:
+    """Return size and digests of a file; MD5, the slowest, only where it is asked for.
+
+    Args:
+        file: is read in pieces
+        md5: measure it, too
+    """
     digests = {"sha256": hashlib.sha256()}
-    if expected.md5 is not None:
+    if md5:
         digests["md5"] = hashlib.md5(usedforsecurity=False)
     with file.open("rb") as stream:
         while block := stream.read(_CHUNK):

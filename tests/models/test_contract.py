@@ -8,7 +8,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from models.test_models import RATES, SHAPES, SMALL, small
+from models.test_models import RATES, SHAPES, small
 from rehear import (
     building,
     checkpoint,
@@ -246,7 +246,7 @@ DROPPING = [
 
 @pytest.mark.parametrize(
     "spec",
-    [*({"name": name, **SMALL.get(name, {})} for name in MODELS.names()), *DROPPING],
+    [*map(small, MODELS.names()), *DROPPING],
     ids=lambda spec: "-".join(map(str, spec.values()))[:30],
 )
 def test_frozen_layers_draw_nothing(spec):

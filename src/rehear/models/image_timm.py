@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rehear.errors import ModelError, suggest
 from rehear.extras import needed
-from rehear.models import images
+from rehear.models import images, structure
 from rehear.models.sources import Source, on_hub
 from rehear.signals import IMAGE, SPECTROGRAM
 
@@ -172,7 +172,7 @@ def _heads(network: Any) -> list[str]:
     return [n for n, x in network.named_modules() if any(x is y for y in layers)]
 
 
-def _blocks(network: Any, heads: list[str]) -> list[images.Group]:
+def _blocks(network: Any, heads: list[str]) -> list[structure.Group]:
     from timm.models import group_parameters
 
     try:

@@ -13,9 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rehear.catalogue import misfit
 from rehear.errors import ModelError, suggest
 from rehear.models import structure
+from rehear.models.structure import Group
 
 Build = Callable[..., nn.Module]
-Group = tuple[str, ...]
 Network = TypeVar("Network", bound=nn.Module)
 REFUSALS = (
     ArithmeticError,

@@ -16,7 +16,6 @@ from rehear.params import Params
 from rehear.published import CHECKSUMS, Remote, recorded
 
 CACHE = "REHEAR_CACHE"
-_CHUNK = 1 << 20
 _DIGITS = 64  # of a whole SHA-256
 logger = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def run(params: Params, study: Path) -> Path:
             facts = {"labels": config["task"]["labels"], "model": config["model"]}
     with atomic.folder(target) as folder:
         checkpoint.write_tensors(folder / checkpoint.WEIGHTS, tensors)
-        digest = _digest(folder / checkpoint.WEIGHTS)
+        digest = published.measured(folder / checkpoint.WEIGHTS).sha256
         record = {"weights": weights, "sha256": digest, **facts}
         atomic.write_json(folder / paths.RECORD, record)
     size = sum(tensor.numel() for tensor in tensors.values())
@@ -161,11 +160,3 @@ def cache() -> Path:
         return Path(given) / "weights"
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "rehear" / "weights"
-
-
-def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(_CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
